@@ -31,6 +31,8 @@ pub mod token;
 
 pub mod signature;
 
+pub mod clients;
+
 pub mod allocator;
 
 pub(crate) mod files;

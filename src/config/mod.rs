@@ -18,6 +18,7 @@ use toml::Value;
 use crate::admin;
 use crate::bucket;
 use crate::cache;
+use crate::clients;
 use crate::hosted;
 use crate::options::{Formats, Quality};
 use crate::pipeline;
@@ -67,6 +68,8 @@ pub struct Config {
     pub defaults: Defaults,
     /// How URLs are interpreted.
     pub policy: PolicyConfig,
+    /// What one client may take, and who says which client it is.
+    pub clients: clients::Config,
     /// Which URLs need a signature, and who may sign.
     pub signatures: SignaturesConfig,
     /// Options under a name.
@@ -224,6 +227,7 @@ impl Config {
             zone: self.zone.clone(),
             buckets: self.bucket.clone(),
             policy: self.policy(),
+            clients: self.clients.clone(),
             signatures: self.signatures.clone(),
             presets: self.presets.clone(),
             cors: self.cors.clone(),

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::clients::ClientId;
+
 /// Jobs with at most this estimate take the fast lane: they end before a person notices.
 const FAST_LIMIT: Duration = Duration::from_millis(30);
 
@@ -16,6 +18,8 @@ pub(crate) struct Cost {
     pub deadline: Instant,
     /// For whom it is done.
     pub priority: Priority,
+    /// Whose it is, where that is known. Clients take turns.
+    pub client: Option<ClientId>,
 }
 
 /// For whom a job is done.

@@ -18,6 +18,7 @@ fn cost() -> Cost {
         time: Duration::from_millis(100),
         deadline: Instant::now() + Duration::from_secs(3600),
         priority: Priority::Foreground,
+        client: None,
     }
 }
 

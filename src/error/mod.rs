@@ -15,6 +15,7 @@ pub use info::ErrorInfo;
 
 use crate::bucket::BucketProblem;
 use crate::cache::{CacheableError, ErrorTtls, FlightLost};
+use crate::clients::ClientError;
 use crate::cpu::{CpuError, Lane, Rejection};
 use crate::deadline::{Stage, Timeout};
 use crate::hosted::DeliveryError;
@@ -31,6 +32,8 @@ pub enum Error {
     Request(RequestError),
     /// The request is not allowed.
     Denied(Denial),
+    /// The client has taken too much.
+    Client(ClientError),
     /// The delivery URL of a hosted image shows nothing.
     Delivery(DeliveryError),
     /// The source cannot be fetched.
@@ -54,6 +57,7 @@ impl Error {
                 "Transformation origin is not in allowed origins list"
             }
             Error::Denied(denied) => return denied.to_string(),
+            Error::Client(error) => return error.to_string(),
             Error::Delivery(DeliveryError::Store(_)) => "the hosted image could not be read",
             Error::Delivery(error) => return error.to_string(),
             Error::Transform(error) => match error {
@@ -138,7 +142,7 @@ impl Error {
     /// the redirect would lead back to this server, or where an operator wants to read the reasons (strict mode).
     pub fn may_redirect(&self) -> bool {
         match self {
-            Error::Request(_) | Error::Delivery(_) => false,
+            Error::Request(_) | Error::Delivery(_) | Error::Client(_) => false,
             Error::Denied(denied) => match denied {
                 Denial::Options(_) | Denial::Drawing | Denial::OutputTooLarge { .. } => true,
                 Denial::Strict(_)
@@ -171,8 +175,10 @@ impl Error {
         /// By then other fetches or renders will have ended; how long they take cannot be known.
         const SHORTLY: Duration = Duration::from_secs(5);
         let wait = match self {
-            Error::Cpu(CpuError::Rejected { wait, .. }) => *wait,
+            Error::Cpu(CpuError::Rejected { wait, .. })
+            | Error::Client(ClientError::Misses(wait)) => *wait,
             Error::Source(SourceError::Busy(_))
+            | Error::Client(ClientError::Requests)
             | Error::Delivery(DeliveryError::Store(_))
             | Error::Transform(TransformError::Pixels(PixelError::OutOfMemory { .. })) => SHORTLY,
             _ => return None,
@@ -189,6 +195,7 @@ impl CacheableError for Error {
             Error::TimedOut(Timeout(stage)) => *stage == Stage::Fetch,
             Error::Request(_)
             | Error::Denied(_)
+            | Error::Client(_)
             | Error::Delivery(_)
             | Error::Transform(_)
             | Error::Cpu(_)
@@ -224,6 +231,7 @@ impl fmt::Display for Error {
         match self {
             Error::Request(error) => error.fmt(out),
             Error::Denied(error) => error.fmt(out),
+            Error::Client(error) => error.fmt(out),
             Error::Delivery(error) => error.fmt(out),
             Error::Source(error) => error.fmt(out),
             Error::Transform(error) => error.fmt(out),
@@ -249,6 +257,7 @@ macro_rules! from {
 from! {
     Request(RequestError),
     Denied(Denial),
+    Client(ClientError),
     Delivery(DeliveryError),
     Source(SourceError),
     Transform(TransformError),

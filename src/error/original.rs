@@ -11,7 +11,7 @@ impl Error {
     /// asking again would only take more time.
     pub(crate) fn leaves_original(&self) -> bool {
         match self {
-            Error::Request(_) | Error::Delivery(_) => false,
+            Error::Request(_) | Error::Client(_) | Error::Delivery(_) => false,
             Error::Denied(denied) => match denied {
                 Denial::Options(_)
                 | Denial::Strict(_)

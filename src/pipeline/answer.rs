@@ -157,12 +157,14 @@ impl Pipeline {
         if let Some(found) = choice.found.take() {
             return Ok((found, None));
         }
+        self.count_miss(context)?;
         let record = Arc::clone(&source.record);
         let timings = Arc::new(OnceLock::new());
         let task = RenderTask {
             job: choice.job(),
             name: choice.admitted.name.clone(),
             priority: Priority::Foreground,
+            client: context.client,
             timings: Arc::clone(&timings),
         };
         let found = match choice.stored {

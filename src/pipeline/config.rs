@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::limits::LimitsConfig;
 use crate::bucket;
 use crate::cache;
+use crate::clients;
 use crate::hosted;
 use crate::policy;
 use crate::policy::{HostedStore, SignaturesConfig, ZoneConfig};
@@ -36,6 +37,8 @@ pub struct Config {
     pub signatures: SignaturesConfig,
     /// Options under a name.
     pub presets: Presets,
+    /// What one client may take.
+    pub clients: clients::Config,
     /// How sources are fetched.
     pub fetch: source::Config,
     /// What is cached, where, and for how long.

@@ -1,10 +1,12 @@
 //! The facts about a request that all its steps share.
 
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use hyper::Method;
 use hyper::http::request::Parts;
 
+use crate::clients::ClientId;
 use crate::deadline::Deadline;
 use crate::request::Conditional;
 
@@ -14,16 +16,22 @@ pub(crate) struct RequestContext {
     pub deadline: Deadline,
     pub conditional: Conditional,
     pub head_only: bool,
+    /// Who asks, where that is known.
+    pub client: Option<ClientId>,
+    /// Whether the request counts as a miss of its client already.
+    pub is_miss: AtomicBool,
 }
 
 impl RequestContext {
-    pub(crate) fn of(head: &Parts, timeout: Duration) -> Self {
+    pub(crate) fn of(head: &Parts, timeout: Duration, client: Option<ClientId>) -> Self {
         let started = Instant::now();
         RequestContext {
             started,
             deadline: Deadline::since(started, timeout),
             conditional: Conditional::of(head),
             head_only: head.method == Method::HEAD,
+            client,
+            is_miss: AtomicBool::new(false),
         }
     }
 }

@@ -6,6 +6,7 @@ use hyper::header::VIA;
 use hyper::http::request::Parts;
 
 use crate::cache::{CacheableError, FlightError};
+use crate::clients::ClientId;
 use crate::error::Error;
 use crate::pipeline::answer::Answer;
 use crate::pipeline::context::RequestContext;
@@ -88,10 +89,10 @@ impl Pipeline {
         failed: FlightError<Error>,
         flow: &FlowRequest,
         vary: Vary,
-        head: &Parts,
+        (head, client): (&Parts, Option<ClientId>),
     ) -> Result<Answer, FlightError<Error>> {
         // The picture may have taken all the time that there was.
-        let context = RequestContext::of(head, self.request_timeout);
+        let context = RequestContext::of(head, self.request_timeout, client);
         let mut answer = self.original_at(&flow.original, head, &context).await?;
         let error = failed.error;
         self.metrics.requests.record_error(error.info().code);

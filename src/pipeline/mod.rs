@@ -54,6 +54,7 @@ use self::upgrades::{Upgrade, UpgradeQueue};
 use crate::allocator;
 use crate::bucket::{AddressError, BucketAddress};
 use crate::cache::{Cache, CacheError, ErrorTtls, FlightError};
+use crate::clients::{ClientId, Clients, ClientsError};
 use crate::cpu::{CpuPool, MemoryLimit};
 use crate::error::Error;
 use crate::hosted::{Hosted, HostedError};
@@ -71,6 +72,7 @@ pub struct Pipeline {
     pub(crate) prefixes: Prefixes,
     pub(crate) flows: Flows,
     pub(crate) extensions: Extensions,
+    pub(crate) clients: Clients,
     pub(crate) policy: Policy,
     cors: Cors,
     disposition: Disposition,
@@ -112,6 +114,8 @@ pub enum PipelineError {
     Policy(PolicyError),
     /// A `[[flow]]` cannot work.
     Flow(FlowError),
+    /// The settings about clients contradict each other.
+    Clients(ClientsError),
     /// The settings about signed URLs cannot work.
     Access(AccessError),
     /// No source can be fetched with these settings.
@@ -181,6 +185,7 @@ impl Pipeline {
             prefixes: config.prefixes,
             flows,
             extensions,
+            clients: Clients::new(&config.clients).map_err(PipelineError::Clients)?,
             policy,
             cors: config.cors,
             disposition: config.response.disposition,
@@ -250,9 +255,13 @@ impl Pipeline {
         Ok(admitted.job.clone())
     }
 
-    /// Answers a request with a picture, with an original or with an error; logs and counts it.
-    pub async fn respond(self: &Arc<Self>, head: &Parts) -> Response<Body> {
-        let context = RequestContext::of(head, self.request_timeout);
+    /// Answers a request with a picture, with an original or with an error; logs and counts it. `client` is who asks, where that is known.
+    pub async fn respond(
+        self: &Arc<Self>,
+        head: &Parts,
+        client: Option<ClientId>,
+    ) -> Response<Body> {
+        let context = RequestContext::of(head, self.request_timeout, client);
         let request = if self.is_image_path(head.uri.path()) {
             Some(self.resolve(head))
         } else if let Some(hosted) = self.delivers(head) {
@@ -290,7 +299,7 @@ impl Pipeline {
             .map_or_else(Vary::default, |request| request.vary);
         let result = match (result, flow) {
             (Err(failed), Some(flow)) if self.sends_in_place(&failed.error) => {
-                Box::pin(self.original_in_place(failed, flow, vary, head)).await
+                Box::pin(self.original_in_place(failed, flow, vary, (head, client))).await
             }
             (result, _) => result,
         };
@@ -304,6 +313,14 @@ impl Pipeline {
             None => {}
         }
         self.log(head, &answer, flow, context.started.elapsed());
+        answer.response
+    }
+
+    /// Answers a request with an error, before anything is done for it; logs and counts it.
+    pub(crate) fn refuse(&self, head: &Parts, error: Error) -> Response<Body> {
+        let context = RequestContext::of(head, self.request_timeout, None);
+        let answer = self.answer_error(error.into(), None, &context);
+        self.log(head, &answer, None, context.started.elapsed());
         answer.response
     }
 
@@ -398,6 +415,7 @@ impl fmt::Display for PipelineError {
             PipelineError::Policy(error) => error.fmt(out),
             PipelineError::Flow(error) => error.fmt(out),
             PipelineError::Access(error) => error.fmt(out),
+            PipelineError::Clients(error) => error.fmt(out),
             PipelineError::Sources(error) => error.fmt(out),
             PipelineError::Cache(error) => error.fmt(out),
             PipelineError::Hosted(error) => error.fmt(out),

@@ -7,6 +7,7 @@ use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 
 use crate::cache::FlightError;
+use crate::clients::Place;
 use crate::deadline::Stage;
 use crate::error::Error;
 use crate::pipeline::Pipeline;
@@ -46,9 +47,11 @@ impl Pipeline {
         let job = self.policy.admit_original(target, hops);
         let job = job.map_err(Error::from)?;
         let request = original_request(&job, head, hops);
+        let place = self.begin_original(context)?;
         let original = self.sources.original(&job.source, request);
         let original = context.deadline.bound(Stage::Fetch, original).await;
-        let mut original = original.map_err(Error::from)?.map_err(Error::from)?;
+        let original = original.map_err(Error::from)?.map_err(Error::from)?;
+        let mut original = original.holding(place);
         if job.strip {
             let stripped = context.deadline.bound(Stage::Fetch, strip::strip(original));
             original = stripped.await.map_err(Error::from)??;
@@ -62,6 +65,14 @@ impl Pipeline {
             outcome: RequestOutcome::Original,
             error: None,
         })
+    }
+}
+
+impl Pipeline {
+    /// A place for an original on its way to a client.
+    pub(crate) fn begin_original(&self, context: &RequestContext) -> Result<Place, Error> {
+        let free = self.sources.free_transfers();
+        Ok(self.clients.begin_original(context.client, free)?)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::cache::{
     CachedSource, FlightError, RenderOutput, Rendition, RenditionKey, SourceBytes, SourceName,
     SourceRecord,
 };
+use crate::clients::ClientId;
 use crate::cpu::Priority;
 use crate::deadline::Stage;
 use crate::error::Error;
@@ -21,6 +22,8 @@ pub(crate) struct RenderTask {
     pub job: Job,
     pub name: SourceName,
     pub priority: Priority,
+    /// Who asked for it first, where that is known.
+    pub client: Option<ClientId>,
     /// The render sets it to the time that each step took.
     pub timings: Arc<OnceLock<Timings>>,
 }
@@ -41,7 +44,9 @@ impl Pipeline {
     ) -> Result<RenderOutput, FlightError<Error>> {
         let expected = Arc::clone(&found.record);
         let urgency = match task.priority {
-            Priority::Foreground => Urgency::foreground(self.request_timeout),
+            Priority::Foreground => {
+                Urgency::foreground(self.request_timeout).of_client(task.client)
+            }
             Priority::Share | Priority::Idle => {
                 Urgency::background(task.priority, BACKGROUND_TIMEOUT)
             }

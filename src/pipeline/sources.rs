@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::poll_immediate;
@@ -51,6 +52,7 @@ impl Pipeline {
         let source = match self.cache.get_source(&admitted.name.key).await {
             Some(source) => source,
             None => {
+                self.count_miss(context)?;
                 let fetch = self.fetch(admitted.job.source.clone());
                 let source = self.cache.get_or_fetch(&admitted.name, fetch);
                 let source = context.deadline.bound(Stage::Fetch, Box::pin(source)).await;
@@ -67,6 +69,14 @@ impl Pipeline {
             source,
             elapsed: context.started.elapsed(),
         })
+    }
+
+    /// Counts a request that costs a fetch or a render against what its client may cause, once.
+    pub(crate) fn count_miss(&self, context: &RequestContext) -> Result<(), Error> {
+        if context.is_miss.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        Ok(self.clients.miss(context.client)?)
     }
 
     /// Reserves memory for a source that idle work is going to hold. If it has to wait for that memory, the source is returned without its

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::clients::ClientId;
 use crate::cpu;
 use crate::cpu::{Completion, CpuError, Priority};
 use crate::deadline::{Deadline, Stage, Timeout};
@@ -20,6 +21,8 @@ pub(crate) const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 pub(crate) struct Urgency {
     pub deadline: Deadline,
     pub priority: Priority,
+    /// Who waits for it, where that is known.
+    pub client: Option<ClientId>,
 }
 
 impl Urgency {
@@ -28,7 +31,13 @@ impl Urgency {
         Urgency {
             deadline: Deadline::after(timeout),
             priority: Priority::Foreground,
+            client: None,
         }
+    }
+
+    /// The same for this client.
+    pub(crate) fn of_client(self, client: Option<ClientId>) -> Self {
+        Urgency { client, ..self }
     }
 
     /// Work that no client waits for, which may take so much time from now on.
@@ -36,6 +45,7 @@ impl Urgency {
         Urgency {
             deadline: Deadline::after(timeout),
             priority,
+            client: None,
         }
     }
 }
@@ -107,6 +117,7 @@ impl Pipeline {
             time: cost.cpu,
             deadline: urgency.deadline.instant(),
             priority: urgency.priority,
+            client: urgency.client,
         };
         let started = Arc::new(OnceLock::new());
         let starts = Arc::clone(&started);

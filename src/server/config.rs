@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 
 use crate::request::Prefixes;
-use crate::units::Seconds;
+use crate::units::{Seconds, above_zero};
 
 /// Section `[server]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -25,6 +25,9 @@ pub struct Config {
     pub request_timeout: Seconds,
     /// The longest that a client may read nothing, or next to nothing, of an answer.
     pub write_timeout: Seconds,
+    /// How long a connection takes new requests; after that it ends as soon as its answers are sent.
+    #[serde(deserialize_with = "above_zero")]
+    pub connection_age: Seconds,
     /// How long the server goes on after SIGTERM, so that load balancers see that `/readyz` says no.
     pub drain_delay: Seconds,
     /// The longest that requests in flight may take to end after that.
@@ -41,6 +44,7 @@ impl Default for Config {
             header_timeout: Seconds::new(15),
             request_timeout: Seconds::new(60),
             write_timeout: Seconds::new(20),
+            connection_age: Seconds::new(3600),
             drain_delay: Seconds::new(5),
             drain_timeout: Seconds::new(30),
         }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::clients::Place;
+
 /// How long a connection that is asked to close may take, before it is closed or the next one is asked.
 pub(super) const EVICTION_GRACE: Duration = Duration::from_millis(100);
 /// The same where no new client waits. A request that is already on its way arrives within this time.
@@ -42,8 +44,16 @@ struct State {
     turn: u64,
 }
 
-/// Counts a request of a connection until it is dropped.
-pub(super) struct RequestGuard(Arc<ConnectionActivity>);
+/// Counts a request of a connection until it is dropped, and keeps the place of its client.
+pub(super) struct RequestGuard(Arc<ConnectionActivity>, Place);
+
+impl RequestGuard {
+    /// Keeps a place as well.
+    pub(super) fn holding(mut self, place: Place) -> Self {
+        self.1 = place;
+        self
+    }
+}
 
 impl IdleConnections {
     /// Asks the connection that has been idle longest to close, if there is one.
@@ -125,7 +135,7 @@ impl ConnectionActivity {
         }
         state.requests += 1;
         drop(state);
-        RequestGuard(Arc::clone(self))
+        RequestGuard(Arc::clone(self), Place::default())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

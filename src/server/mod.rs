@@ -26,10 +26,11 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::api::Api;
+use crate::clients::{Peer, Place, ProxyError, read_proxy_header};
 use crate::pipeline::Pipeline;
 use crate::response;
 use crate::response::Body;
@@ -109,17 +110,24 @@ pub async fn serve(
     let count = u32::try_from(count).unwrap_or(u32::MAX);
     let permits = Semaphore::new(usize::try_from(count).unwrap_or(Semaphore::MAX_PERMITS));
     let permits = Arc::new(permits);
-    let idle = IdleConnections::default();
-    let builder = builder(config);
+    let handler = Arc::new(Handler {
+        builder: builder(config),
+        timeouts: Timeouts::of(config),
+        idle: IdleConnections::default(),
+        refusals: LogRate::default(),
+        pipeline,
+        api,
+    });
     let (phases, phase) = watch::channel(Phase::Serving);
     let failures = LogRate::default();
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = async {
-            let (stream, _) = listener.accept().await?;
-            Ok::<_, io::Error>((stream, connection_permit(&permits, &idle).await))
+            let (stream, address) = listener.accept().await?;
+            let permit = connection_permit(&permits, &handler.idle).await;
+            Ok::<_, io::Error>((stream, address, permit))
         };
-        let (stream, permit) = tokio::select! {
+        let (stream, address, permit) = tokio::select! {
             () = &mut shutdown => break,
             accepted = accepted => match accepted {
                 Ok(accepted) => accepted,
@@ -132,53 +140,10 @@ pub async fn serve(
                 }
             },
         };
-        // The head and the body of an answer are two packets. The second must not wait until the first is acknowledged.
-        let _ = stream.set_nodelay(true);
-        let held = pipeline.metrics().requests.count_connection();
-        let mut stream = TimedStream::new(stream, config.write_timeout.duration());
-        let activity = idle.connection(stream.is_full());
-        let service = {
-            let (pipeline, activity) = (Arc::clone(&pipeline), Arc::clone(&activity));
-            let api = api.clone();
-            service_fn(move |request: Request<Incoming>| {
-                let (pipeline, busy) = (Arc::clone(&pipeline), activity.begin_request());
-                let api = api.clone().filter(|_| Api::takes(request.uri().path()));
-                async move {
-                    Ok::<_, Infallible>(match api {
-                        Some(api) => Box::pin(answer_api(&api, request, busy)).await,
-                        None => answer(&pipeline, request, busy).await,
-                    })
-                }
-            })
-        };
-        let within = config.header_timeout.duration();
-        // hyper itself ends idle connections of HTTP/1, but none of HTTP/2 whose client answers pings.
-        let is_http2 = stream.expect_preface(within);
-        let connection = builder.serve_connection(stream, service).into_owned();
-        let mut phase = phase.clone();
+        let (handler, phase) = (Arc::clone(&handler), phase.clone());
         tokio::spawn(async move {
-            let _held = (permit, held);
-            let mut connection = pin!(connection);
-            let ended = tokio::select! {
-                ended = connection.as_mut() => Ok(ended),
-                () = activity.wait_for_eviction() => Err(EVICTION_GRACE),
-                () = activity.wait_until_unused(within, &is_http2) => Err(IDLE_GRACE),
-                () = reached(&mut phase, Phase::Draining) => Err(EVICTION_GRACE),
-            };
-            let ended = match ended {
-                Ok(ended) => ended,
-                Err(pause) => {
-                    connection.as_mut().graceful_shutdown();
-                    tokio::select! {
-                        ended = connection.as_mut() => ended,
-                        () = activity.wait_until_quiet(pause) => Ok(()),
-                        () = reached(&mut phase, Phase::Over) => Ok(()),
-                    }
-                }
-            };
-            if let Err(error) = ended {
-                tracing::debug!(%error, "a connection ended early");
-            }
+            let _permit = permit;
+            handler.serve(stream, address, phase).await;
         });
     }
     drop(listener);
@@ -192,6 +157,122 @@ pub async fn serve(
         tracing::warn!("requests were still in flight at the end of the drain timeout");
     }
     phases.send_replace(Phase::Over);
+}
+
+/// What all connections share.
+struct Handler {
+    builder: auto::Builder<StreamExecutor>,
+    timeouts: Timeouts,
+    idle: IdleConnections,
+    /// How often it is logged that a connection is refused.
+    refusals: LogRate,
+    pipeline: Arc<Pipeline>,
+    api: Option<Arc<Api>>,
+}
+
+/// How long connections may take.
+#[derive(Clone, Copy)]
+struct Timeouts {
+    header: Duration,
+    write: Duration,
+    age: Duration,
+}
+
+impl Timeouts {
+    fn of(config: &Config) -> Self {
+        Timeouts {
+            header: config.header_timeout.duration(),
+            write: config.write_timeout.duration(),
+            age: config.connection_age.duration(),
+        }
+    }
+}
+
+impl Handler {
+    /// Serves one connection, until it ends.
+    async fn serve(
+        self: Arc<Self>,
+        mut stream: TcpStream,
+        address: SocketAddr,
+        mut phase: watch::Receiver<Phase>,
+    ) {
+        // The head and the body of an answer are two packets. The second must not wait until the first is acknowledged.
+        let _ = stream.set_nodelay(true);
+        let _held = self.pipeline.metrics().requests.count_connection();
+        let Some(peer) = self.peer(&mut stream, address).await else {
+            return;
+        };
+        let Some(_place) = self.pipeline.clients.connect(peer.client) else {
+            self.pipeline.metrics().requests.record_refused_connection();
+            return;
+        };
+        let mut stream = TimedStream::new(stream, self.timeouts.write);
+        let activity = self.idle.connection(stream.is_full());
+        // hyper itself ends idle connections of HTTP/1, but none of HTTP/2 whose client answers pings.
+        let within = self.timeouts.header;
+        let is_http2 = stream.expect_preface(within);
+        let service = {
+            let (handler, activity) = (Arc::clone(&self), Arc::clone(&activity));
+            service_fn(move |request: Request<Incoming>| {
+                let (handler, busy) = (Arc::clone(&handler), activity.begin_request());
+                async move {
+                    let takes = |_: &Arc<Api>| Api::takes(request.uri().path());
+                    Ok::<_, Infallible>(match handler.api.clone().filter(takes) {
+                        Some(api) => Box::pin(answer_api(&api, request, busy)).await,
+                        None => answer(&handler.pipeline, request, peer, busy).await,
+                    })
+                }
+            })
+        };
+        let mut connection = pin!(self.builder.serve_connection(stream, service));
+        let ended = tokio::select! {
+            ended = connection.as_mut() => Ok(ended),
+            () = activity.wait_for_eviction() => Err(EVICTION_GRACE),
+            () = activity.wait_until_unused(within, &is_http2) => Err(IDLE_GRACE),
+            () = tokio::time::sleep(self.timeouts.age) => Err(IDLE_GRACE),
+            () = reached(&mut phase, Phase::Draining) => Err(EVICTION_GRACE),
+        };
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(pause) => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = connection.as_mut() => ended,
+                    () = activity.wait_until_quiet(pause) => Ok(()),
+                    () = reached(&mut phase, Phase::Over) => Ok(()),
+                }
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
+
+    /// Who is at the other end of a connection, which a load balancer may say with its first bytes. `None` for one that is refused.
+    async fn peer(&self, stream: &mut TcpStream, address: SocketAddr) -> Option<Peer> {
+        let clients = &self.pipeline.clients;
+        let peer = clients.peer(address);
+        if !clients.expects_proxy_header() {
+            return Some(peer);
+        }
+        let header = async {
+            if !peer.is_trusted {
+                return Err(ProxyError::Untrusted(address.ip()));
+            }
+            let header = tokio::time::timeout(self.timeouts.header, read_proxy_header(stream));
+            header.await.unwrap_or(Err(ProxyError::Slow))
+        };
+        match header.await {
+            Ok(client) => Some(client.map_or(peer, |client| clients.peer(client))),
+            Err(error) => {
+                if let Some(left_out) = self.refusals.admit() {
+                    tracing::warn!(%error, left_out, "a connection is refused");
+                }
+                self.pipeline.metrics().requests.record_refused_connection();
+                None
+            }
+        }
+    }
 }
 
 /// How far the shutdown is.
@@ -252,18 +333,29 @@ fn builder(config: &Config) -> auto::Builder<StreamExecutor> {
 async fn answer(
     pipeline: &Arc<Pipeline>,
     request: Request<Incoming>,
+    peer: Peer,
     busy: RequestGuard,
 ) -> Response<PacedBody> {
     let (head, _body) = request.into_parts();
+    let mut place = Place::default();
     let mut answer = match Host::of(&head) {
         Err(error) => error.answer(head.version),
         Ok(_) if head.method == Method::OPTIONS => {
             response::options(pipeline.cors(), &head.headers)
         }
-        Ok(_) => pipeline.respond(&head).await,
+        Ok(_) => {
+            let client = pipeline.clients.of_request(peer, &head.headers);
+            match pipeline.clients.begin(client) {
+                Ok(taken) => {
+                    place = taken;
+                    pipeline.respond(&head, client).await
+                }
+                Err(error) => pipeline.refuse(&head, error.into()),
+            }
+        }
     };
     pipeline.cors().apply(&head.headers, answer.headers_mut());
-    paced(answer, head.version, busy)
+    paced(answer, head.version, busy.holding(place))
 }
 
 /// Answers a request of the API, whose body is read while it arrives.

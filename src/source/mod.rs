@@ -172,6 +172,11 @@ impl Sources {
         }
     }
 
+    /// How many more originals may be on their way to clients.
+    pub(crate) fn free_transfers(&self) -> usize {
+        self.transfers.free()
+    }
+
     /// Fetches `source`, unless it still matches the validators `known`.
     ///
     /// # Errors

@@ -83,6 +83,11 @@ impl FetchSlots {
         })
     }
 
+    /// How many slots are free.
+    pub(super) fn free(&self) -> usize {
+        self.all.available_permits()
+    }
+
     /// How many fetches there are now.
     pub(super) fn fetches(&self) -> FetchCounts {
         FetchCounts {

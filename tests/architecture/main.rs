@@ -17,13 +17,15 @@ use sources::root;
 use sources::sources;
 
 /// Modules in the order in which a request meets them, each with the modules that it imports: no more than these, and no fewer.
-const MODULES: [(&str, &[&str]); 30] = [
+const MODULES: [(&str, &[&str]); 31] = [
     ("units", &[]),
     ("deadline", &[]),
     // Operators have one, and clients of the API have theirs.
     ("token", &[]),
     // HMAC for URLs of transformations and of hosted images, and the keys.
     ("signature", &[]),
+    // Who a request comes from.
+    ("clients", &[]),
     // Nothing of ours, and `main` alone calls it.
     ("allocator", &[]),
     ("files", &[]),
@@ -68,7 +70,8 @@ const MODULES: [(&str, &[&str]); 30] = [
             "source",
         ],
     ),
-    ("cpu", &[]),
+    // `clients`, here and below: they take turns.
+    ("cpu", &["clients"]),
     // `policy`: which origins an image may be fetched from. `bucket`: images are kept in one.
     (
         "hosted",
@@ -78,6 +81,7 @@ const MODULES: [(&str, &[&str]); 30] = [
     (
         "error",
         &[
+            "clients",
             "request",
             "hosted",
             "bucket",
@@ -111,6 +115,7 @@ const MODULES: [(&str, &[&str]); 30] = [
             "units",
             "allocator",
             "signature",
+            "clients",
             "options",
             "request",
             "bucket",
@@ -176,6 +181,7 @@ const MODULES: [(&str, &[&str]); 30] = [
         "server",
         &[
             "units",
+            "clients",
             "request",
             "telemetry",
             "response",
@@ -201,6 +207,7 @@ const MODULES: [(&str, &[&str]); 30] = [
         "config",
         &[
             "units",
+            "clients",
             "options",
             "request",
             "bucket",

@@ -168,9 +168,9 @@ fn hit_in_memory(bencher: Bencher<'_, '_>) {
     let runtime = Runtime::new().expect("threads can be started");
     let pipeline = runtime.block_on(pipeline());
     let head = head("mountains.jpg");
-    let status = runtime.block_on(pipeline.respond(&head)).status();
+    let status = runtime.block_on(pipeline.respond(&head, None)).status();
     assert!(status.is_success(), "the first answer was {status}");
-    bencher.bench(|| runtime.block_on(pipeline.respond(black_box(&head))));
+    bencher.bench(|| runtime.block_on(pipeline.respond(black_box(&head), None)));
 }
 
 /// A rendition of 40 kB, from a folder that the system has in memory. Beside it, what reading such a file costs by itself.

@@ -4,6 +4,7 @@
 mod admin;
 mod aims;
 mod caching;
+mod client_limits;
 mod clients;
 mod cors;
 mod costs;

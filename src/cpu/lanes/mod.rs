@@ -1,14 +1,21 @@
 //! Which job starts next: the jobs that wait, the jobs that run, and the bytes that they reserve. No threads and no locks, those are in `workers`.
 
+mod turns;
+
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
+pub(super) use self::turns::JobId;
+use self::turns::{QueuedJob, Turns};
 use super::cost::{Cost, Lane, Rejection};
 use super::share::Share;
 
 /// When fast jobs of so much estimated time have started first, the oldest job of the normal lane is next.
 const STARVATION_LIMIT: Duration = Duration::from_millis(250);
+
+/// How many jobs of one client may wait for each place of the queue that is free.
+const PLACES: usize = 4;
 
 /// The longest queue of a background lane. Jobs beyond it are not worth keeping.
 const MAX_BACKGROUND_QUEUE: usize = 64;
@@ -38,9 +45,6 @@ pub(crate) struct LaneCounts {
     pub running: usize,
 }
 
-/// The number of a job, which no other job has.
-pub(super) type JobId = u64;
-
 /// All jobs that wait or run. `W` is what a worker does for a job.
 pub(super) struct Lanes<W> {
     workers: usize,
@@ -48,22 +52,16 @@ pub(super) struct Lanes<W> {
     queue: usize,
     /// The bytes that all jobs together may hold.
     budget: u64,
-    fast: VecDeque<QueuedJob<W>>,
-    normal: VecDeque<QueuedJob<W>>,
-    background: VecDeque<QueuedJob<W>>,
-    idle: VecDeque<QueuedJob<W>>,
+    fast: Turns<W>,
+    normal: Turns<W>,
+    background: Turns<W>,
+    idle: Turns<W>,
     share: Share,
     running: Vec<RunningJob>,
     reserved: u64,
     /// The estimated time of the fast jobs that have started before the oldest normal job.
     overtaken: Duration,
     next: JobId,
-}
-
-struct QueuedJob<W> {
-    id: JobId,
-    cost: Cost,
-    work: W,
 }
 
 struct RunningJob {
@@ -92,10 +90,10 @@ impl<W> Lanes<W> {
             workers,
             queue,
             budget,
-            fast: VecDeque::new(),
-            normal: VecDeque::new(),
-            background: VecDeque::new(),
-            idle: VecDeque::new(),
+            fast: Turns::default(),
+            normal: Turns::default(),
+            background: Turns::default(),
+            idle: Turns::default(),
             share,
             running: Vec::new(),
             reserved: 0,
@@ -121,9 +119,10 @@ impl<W> Lanes<W> {
                 return Err((Rejection::Idle, Duration::ZERO));
             }
         } else {
-            let wait = self.wait(lane, cost.bytes, now);
+            let wait = self.wait(lane, &cost, now);
             let said = wait.unwrap_or(UNKNOWN_WAIT);
-            if self.occupied(lane) >= self.capacity(lane) {
+            let free = self.capacity(lane).saturating_sub(self.occupied(lane));
+            if free == 0 || self.has_its_share(&cost, free) {
                 return Err((Rejection::Queue, said));
             }
             let patience = cost.deadline.saturating_duration_since(now);
@@ -133,14 +132,14 @@ impl<W> Lanes<W> {
         }
         let id = self.next;
         self.next += 1;
-        self.lane(lane).push_back(QueuedJob { id, cost, work });
+        self.lane(lane).push(id, cost, work);
         Ok(id)
     }
 
     /// The job that this worker starts now, if there is one. Its bytes are reserved.
     pub(super) fn start(&mut self, worker: Worker, now: Instant) -> Option<(JobId, W)> {
         let lane = self.choose(worker, now)?;
-        let QueuedJob { id, cost, work } = self.lane(lane).pop_front()?;
+        let QueuedJob { id, cost, work, .. } = self.lane(lane).pop()?;
         match lane {
             Lane::Fast if !self.normal.is_empty() => self.overtaken += cost.time,
             Lane::Fast | Lane::Idle => {}
@@ -176,18 +175,12 @@ impl<W> Lanes<W> {
 
     /// Takes a job out of the queue. One that has started runs on.
     pub(super) fn cancel(&mut self, id: JobId) -> Option<W> {
-        self.queues().into_iter().find_map(|lane| {
-            let at = lane.iter().position(|job| job.id == id)?;
-            lane.remove(at).map(|job| job.work)
-        })
+        self.queues().into_iter().find_map(|lane| lane.remove(id))
     }
 
     /// Takes all jobs out of the queue.
     pub(super) fn clear(&mut self) -> Vec<W> {
-        self.queues()
-            .into_iter()
-            .flat_map(|lane| lane.drain(..).map(|job| job.work))
-            .collect()
+        self.queues().into_iter().flat_map(Turns::drain).collect()
     }
 
     pub(super) fn count(&self, lane: Lane) -> LaneCounts {
@@ -254,7 +247,7 @@ impl<W> Lanes<W> {
         !self.fast.is_empty() || !self.normal.is_empty()
     }
 
-    fn lane(&mut self, lane: Lane) -> &mut VecDeque<QueuedJob<W>> {
+    fn lane(&mut self, lane: Lane) -> &mut Turns<W> {
         match lane {
             Lane::Fast => &mut self.fast,
             Lane::Normal => &mut self.normal,
@@ -263,7 +256,7 @@ impl<W> Lanes<W> {
         }
     }
 
-    fn queues(&mut self) -> [&mut VecDeque<QueuedJob<W>>; 4] {
+    fn queues(&mut self) -> [&mut Turns<W>; 4] {
         [
             &mut self.fast,
             &mut self.normal,
@@ -273,14 +266,12 @@ impl<W> Lanes<W> {
     }
 
     fn choose(&mut self, worker: Worker, now: Instant) -> Option<Lane> {
-        let fits = |lane: &VecDeque<QueuedJob<W>>| {
-            let bytes = lane.front()?.cost.bytes;
+        let fits = |lane: &Turns<W>| {
+            let bytes = lane.first()?.cost.bytes;
             Some(bytes <= self.budget - self.reserved)
         };
         let (fast, normal) = (fits(&self.fast), fits(&self.normal));
-        let starts = |lane: &VecDeque<QueuedJob<W>>| {
-            fits(lane) == Some(true) && self.has_background_room(lane)
-        };
+        let starts = |lane: &Turns<W>| fits(lane) == Some(true) && self.has_background_room(lane);
         let (background, idle) = (starts(&self.background), starts(&self.idle));
         // It is the turn of a normal job. While there is not enough memory for it, no other job may take any.
         let is_turn = self.overtaken >= STARVATION_LIMIT;
@@ -298,7 +289,7 @@ impl<W> Lanes<W> {
     }
 
     /// Whether the next job of a background lane leaves half of the budget to the foreground, or has all of it for itself.
-    fn has_background_room(&self, lane: &VecDeque<QueuedJob<W>>) -> bool {
+    fn has_background_room(&self, lane: &Turns<W>) -> bool {
         if self.running.is_empty() {
             return true;
         }
@@ -307,7 +298,7 @@ impl<W> Lanes<W> {
             .filter(|job| matches!(job.worker, Worker::Share | Worker::Idle))
             .map(|job| job.cost.bytes)
             .sum();
-        let next = lane.front().map_or(0, |job| job.cost.bytes);
+        let next = lane.first().map_or(0, |job| job.cost.bytes);
         held + next <= self.background_bytes()
     }
 
@@ -329,9 +320,18 @@ impl<W> Lanes<W> {
         self.fast.len() + self.normal.len() + running.count()
     }
 
+    /// Whether so many jobs of a client wait that the `free` places of the queue are for others. It may have four times as many as are free, so
+    /// that one alone gets four fifths of the queue, and there is always a place for a client that has none.
+    fn has_its_share(&self, cost: &Cost, free: usize) -> bool {
+        cost.client.is_some_and(|client| {
+            let waiting = self.fast.count_of(client) + self.normal.count_of(client);
+            waiting >= free.saturating_mul(PLACES)
+        })
+    }
+
     /// How long a new job of a lane would wait for a thread and for its bytes, by the estimates of all jobs before it. `None` where it needs the
     /// thread or the bytes of a job of which nobody knows when it ends.
-    fn wait(&self, lane: Lane, bytes: u64, now: Instant) -> Option<Duration> {
+    fn wait(&self, lane: Lane, new: &Cost, now: Instant) -> Option<Duration> {
         let is_fast = lane == Lane::Fast;
         let mut threads = self.workers + usize::from(is_fast);
         let mut free = self.budget - self.reserved;
@@ -348,12 +348,11 @@ impl<W> Lanes<W> {
                 ends.push(Reverse((left, has_thread, job.cost.bytes)));
             }
         }
-        let normal = self.normal.iter().filter(|_| !is_fast);
-        let before = self.fast.iter().chain(normal);
         let mut begins = Duration::ZERO;
-        for (time, bytes) in before
-            .map(|job| (job.cost.time, job.cost.bytes))
-            .chain([(Duration::ZERO, bytes)])
+        for (time, bytes) in self
+            .before(lane, new)
+            .map(|cost| (cost.time, cost.bytes))
+            .chain([(Duration::ZERO, new.bytes)])
         {
             while threads == 0 || bytes > free {
                 let Reverse((end, has_thread, held)) = ends.pop()?;
@@ -366,6 +365,17 @@ impl<W> Lanes<W> {
             ends.push(Reverse((begins.saturating_add(time), true, bytes)));
         }
         Some(begins)
+    }
+
+    /// The costs of the jobs that start before a new one.
+    fn before(&self, lane: Lane, new: &Cost) -> Box<dyn Iterator<Item = &Cost> + '_> {
+        match lane {
+            Lane::Fast => Box::new(self.fast.before(new.client)),
+            // Fast jobs that come later go first as well; those that wait now surely do.
+            Lane::Normal | Lane::Share | Lane::Idle => {
+                Box::new(self.fast.all().chain(self.normal.before(new.client)))
+            }
+        }
     }
 }
 

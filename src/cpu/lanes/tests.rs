@@ -24,6 +24,7 @@ fn cost(millis: u64, bytes: u64, now: Instant) -> Cost {
         time: Duration::from_millis(millis),
         deadline: now + 10 * MINUTE,
         priority: Priority::Foreground,
+        client: None,
     }
 }
 

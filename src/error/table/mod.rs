@@ -6,6 +6,7 @@ use hyper::StatusCode;
 use super::Error;
 use super::info::{ErrorCacheClass, ErrorInfo};
 use crate::bucket::BucketProblem;
+use crate::clients::ClientError;
 use crate::cpu::{CpuError, Lane, Rejection};
 use crate::deadline::{Stage, Timeout};
 use crate::hosted::DeliveryError;
@@ -55,6 +56,10 @@ impl Error {
                 Denial::OutputTooLarge { .. } => {
                     (403, 9413, "output-size", ErrorCacheClass::Options)
                 }
+            },
+            Error::Client(error) => match error {
+                ClientError::Misses(_) => (429, 9422, "client-misses", ErrorCacheClass::NoStore),
+                ClientError::Requests => (429, 9422, "client-requests", ErrorCacheClass::NoStore),
             },
             Error::Delivery(error) => match error {
                 DeliveryError::NoVariant => (400, 9401, "no-variant", ErrorCacheClass::Options),

@@ -309,6 +309,7 @@ impl Pipeline {
             job: job.clone(),
             name,
             priority: Priority::Idle,
+            client: None,
             timings: Arc::new(OnceLock::new()),
         };
         let render = Arc::clone(self).render(task, source);

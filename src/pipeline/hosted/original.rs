@@ -62,9 +62,11 @@ impl Pipeline {
             pictures_only: false,
             via: None,
         };
+        let place = self.begin_original(context)?;
         let original = self.sources.original(source, asked);
         let original = context.deadline.bound(Stage::Fetch, original).await;
         let original = original.map_err(Error::from)?.map_err(Error::from)?;
+        let original = original.holding(place);
         let disposition = Disposition::Attachment.header(&source.last_segment(), None);
         let elapsed = context.started.elapsed();
         let mut response =

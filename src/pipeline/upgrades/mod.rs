@@ -229,6 +229,7 @@ impl Pipeline {
             job,
             name,
             priority,
+            client: None,
             timings: Arc::new(OnceLock::new()),
         };
         let pipeline = Arc::clone(self);

@@ -15,6 +15,7 @@ mod range;
 mod verdicts;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use hyper::HeaderMap;
 use hyper::StatusCode;
@@ -57,6 +58,19 @@ pub(crate) struct Original {
     pub body: BoxStream<'static, Result<Bytes, SourceError>>,
     /// The length of the content in bytes, where it is known; that of the content that GET would get, for HEAD.
     pub length: Option<u64>,
+}
+
+impl Original {
+    /// The same, which keeps this until its content has ended or is dropped.
+    pub(crate) fn holding(self, place: impl Send + 'static) -> Self {
+        let held = self.body.inspect(move |_| {
+            let _ = &place;
+        });
+        Original {
+            body: held.boxed(),
+            ..self
+        }
+    }
 }
 
 impl Sources {

@@ -62,6 +62,7 @@ pub struct RequestMetrics {
     flows: Family<FlowLabels, Counter>,
     in_flight: Gauge,
     connections: Gauge,
+    refused_connections: Counter,
     remembered: Gauge,
     remembered_bytes: Gauge,
 }
@@ -97,6 +98,11 @@ impl RequestMetrics {
                 Gauge::default(),
             ),
             connections: names.add("connections", "Connections open now", Gauge::default()),
+            refused_connections: names.add(
+                "connections_refused",
+                "Connections of clients that have too many, or that no trusted proxy has made",
+                Counter::default(),
+            ),
             remembered: names.add(
                 "requests_remembered",
                 "Parsed requests that are remembered",
@@ -175,6 +181,11 @@ impl RequestMetrics {
     /// Counts an open connection until the guard is dropped.
     pub fn count_connection(&self) -> GaugeGuard {
         GaugeGuard::new(&self.connections)
+    }
+
+    /// Counts a connection that was closed before its first request.
+    pub fn record_refused_connection(&self) {
+        self.refused_connections.inc();
     }
 
     /// Sets how many parsed requests are remembered, and their bytes.

@@ -31,8 +31,9 @@ fn settings() -> BTreeSet<String> {
     settings
 }
 
-const SECTIONS: [&str; 17] = [
+const SECTIONS: [&str; 18] = [
     "server",
+    "clients",
     "admin",
     "zone",
     "sources",

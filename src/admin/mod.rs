@@ -26,6 +26,7 @@ pub use self::config::Config;
 pub use self::hosts::{HostName, HostNameError};
 pub use self::readiness::Readiness;
 use crate::pipeline::Pipeline;
+use crate::response;
 use crate::server::TimedStream;
 use crate::telemetry::LogRate;
 pub use crate::token::Token;
@@ -83,7 +84,11 @@ pub async fn serve(
         let state = Arc::clone(&state);
         let service = service_fn(move |request| {
             let state = Arc::clone(&state);
-            async move { Ok::<_, Infallible>(routes::answer(request, &state).await) }
+            async move {
+                let mut answer = routes::answer(request, &state).await;
+                response::protect_admin(answer.headers_mut());
+                Ok::<_, Infallible>(answer)
+            }
         });
         tokio::spawn(async move {
             let _permit = permit;

@@ -6,6 +6,8 @@ use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
 
+use crate::response;
+
 /// A successful answer.
 pub(super) fn success(result: Value) -> Response {
     let document = json!({"result": result, "success": true, "errors": [], "messages": []});
@@ -27,5 +29,6 @@ pub(super) fn respond(status: StatusCode, document: &Value) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response::protect(headers);
     response
 }

@@ -8,6 +8,7 @@ mod fields;
 mod headers;
 mod lifetime;
 mod original;
+mod protection;
 mod representation;
 mod values;
 
@@ -38,6 +39,8 @@ pub(crate) use original::mark_in_place;
 pub(crate) use original::name_flow;
 pub(crate) use original::original;
 pub(crate) use original::vary_by_proxies;
+pub(crate) use protection::protect;
+pub(crate) use protection::protect_admin;
 pub(crate) use representation::RepresentationHeaders;
 
 use fields::METHODS;
@@ -175,6 +178,7 @@ pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body>
         CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
+    protect(&mut headers);
     respond(status, headers, text.into())
 }
 
@@ -183,6 +187,7 @@ pub(crate) fn json(status: StatusCode, text: impl Into<Bytes>) -> Response<Body>
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, NO_STORE);
+    protect(&mut headers);
     respond(status, headers, text.into())
 }
 

@@ -30,6 +30,7 @@ mod logging;
 mod long_originals;
 mod mirror;
 mod originals;
+mod protection;
 mod protocol;
 mod purging;
 mod reduced_copies;

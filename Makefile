@@ -1,5 +1,5 @@
 # The front door. `make run` and `make test` do all the set-up there is.
-.PHONY: help run test test-portable small asan oracle browser bench bench-crops bench-calibrate bench-parts bench-tools tools clean
+.PHONY: help run test test-portable small asan oracle browser bench bench-crops bench-calibrate bench-parts bench-tools sbom tools clean
 
 help:
 	@echo "make run            build and serve examples/photos on http://127.0.0.1:8080"
@@ -14,6 +14,7 @@ help:
 	@echo "                    needs Python 3.11 with venv, Node with npm, and Debian's apt-get"
 	@echo "make bench-crops    crops of ours, theirs and a perfect reduction beside each other, to look at"
 	@echo "make bench-parts    the parts of a request by themselves"
+	@echo "make sbom           what is linked into safelight, as CycloneDX: target/sbom/safelight.cdx.json"
 	@echo "make tools          install the build tools that are missing"
 
 # The libraries as `make test` builds them, and our own code half optimised: sooner ready than `cargo build --release`, whose program is three to
@@ -149,6 +150,16 @@ bench-tools: $(if $(OXIMG),$(OXIMG_BINARY))
 $(OXIMG_BINARY):
 	@.ci/tools
 	cargo install oximg --version 0.18.1 --locked --root $(BENCH)/oximg
+
+# What is linked into the program with all features, with versions, licenses and checksums.
+CYCLONEDX = 0.5.9
+
+sbom:
+	@.ci/tools
+	@test -x target/tools/bin/cargo-cyclonedx || CARGO_PROFILE_DEV_DEBUG=0 cargo install --profile dev cargo-cyclonedx --version $(CYCLONEDX) --locked --root target/tools
+	mkdir -p target/sbom
+	PATH="$(CURDIR)/target/tools/bin:$$PATH" cargo cyclonedx --format json --all-features --no-build-deps --spec-version 1.5 --override-filename safelight.cdx
+	mv safelight.cdx.json target/sbom/
 
 tools:
 	@.ci/tools

@@ -1,5 +1,5 @@
 # The front door. `make run` and `make test` do all the set-up there is.
-.PHONY: help run test test-portable small asan oracle browser bench bench-crops bench-calibrate bench-parts bench-tools sbom tools clean
+.PHONY: help run test test-portable test-browsers small asan oracle browser bench bench-crops bench-calibrate bench-parts bench-tools sbom tools clean
 
 help:
 	@echo "make run            build and serve examples/photos on http://127.0.0.1:8080"
@@ -10,6 +10,7 @@ help:
 	@echo "make asan           tests of the codecs, and 20,000 changed files, with the C code under AddressSanitizer; FILES=100 LARGE=9 SEED=2"
 	@echo "make oracle         pictures beside those of Pillow, LittleCMS and sharp: tables, and sheets to look at"
 	@echo "make browser        Chromium visits a site through safelight, with a folder, a server and a bucket as its zone, and the gallery: target/browser/*.png"
+	@echo "make test-browsers  sites of six frameworks in Chromium and Firefox, on a phone and on a desktop: target/frameworks/screenshots"
 	@echo "make bench          speed, size, looks and memory beside sharp and nginx, one table; ONLY=jpeg,memory for some of it;"
 	@echo "                    needs Python 3.11 with venv, Node with npm, and Debian's apt-get"
 	@echo "make bench-crops    crops of ours, theirs and a perfect reduction beside each other, to look at"
@@ -111,6 +112,20 @@ browser:
 	python3 -m venv $(BROWSER)/python
 	$(BROWSER)/python/bin/pip install --quiet --disable-pip-version-check -r tests/browser/requirements.txt
 	$(BROWSER)/python/bin/python -B tests/browser/visit.py target/debug/safelight --folder $(BROWSER)
+
+# Sites of frameworks in browsers: see tests/frameworks/README.md. The scripts lie beside their packages, where Node looks for them.
+FRAMEWORKS = target/frameworks
+
+test-browsers:
+	@.ci/tools
+	@command -v npm >/dev/null || { echo "please install: nodejs (20 or newer) and npm"; exit 1; }
+	@command -v chromium >/dev/null || { echo "please install: chromium"; exit 1; }
+	@command -v apt-get >/dev/null || { echo "please run it on Debian or its like: Firefox comes from Debian's packages (apt-get)"; exit 1; }
+	cargo build
+	mkdir -p $(FRAMEWORKS)
+	cp tests/frameworks/*.mjs tests/frameworks/package.json $(FRAMEWORKS)
+	npm install --silent --no-audit --no-fund --prefix $(FRAMEWORKS)
+	PATH="$(CURDIR)/$(FRAMEWORKS)/node_modules/node/bin:$$PATH" node $(FRAMEWORKS)/visit.mjs target/debug/safelight examples $(CURDIR)/$(FRAMEWORKS)
 
 # Everything that is measured, and those it is measured beside: see tests/benches/README.md. Nothing of it is part of `make test`.
 BENCH = target/bench

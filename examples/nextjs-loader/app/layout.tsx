@@ -4,6 +4,7 @@ import "./style.css";
 
 export const metadata: Metadata = {
   title: "safelight in a Next.js app",
+  icons: { icon: "data:," },
   description: "Bucket pictures, local pictures and a plain srcset, all through safelight.",
 };
 

@@ -279,7 +279,7 @@ const UNSAFE: [&str; 19] = [
     "src/codecs/encode/jpeg/turbo.rs",
     "src/codecs/encode/jxl/libjxl.rs",
     "src/codecs/encode/jxl/memory.rs",
-    "src/codecs/encode/webp.rs",
+    "src/codecs/encode/webp/mod.rs",
     "src/cpu/system.rs",
     "src/pixels/resize/kernel.rs",
     "src/pixels/simd.rs",

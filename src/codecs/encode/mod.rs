@@ -17,7 +17,6 @@ mod quantize;
 mod scale;
 mod settings;
 mod webp;
-mod webp_planes;
 
 use crate::options::{Effort, Format, Quality};
 
@@ -102,7 +101,7 @@ pub(crate) fn has_efforts(format: Format) -> bool {
 pub(crate) fn is_settled(format: Format, size: Size, quality: Quality, effort: Effort) -> bool {
     match format {
         Format::Avif => avif::speed(size, effort) == avif::speed(size, Effort::Settled),
-        Format::Webp => webp::is_settled(size, effort),
+        Format::Webp => webp::is_lossless(quality) || webp::is_settled(size, effort),
         Format::Jxl => jxl::is_settled(size, quality, effort),
         _ => !has_efforts(format),
     }

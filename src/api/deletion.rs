@@ -19,6 +19,18 @@ use crate::hosted::{HostedError, ImageId, ImageQuery};
 /// The most images that one request deletes.
 const MAX_IMAGES: usize = 1000;
 
+/// What a request may say, beside `meta.NAME`.
+const NAMES: [&str; 8] = [
+    "ids",
+    "confirm",
+    "creator",
+    "prefix",
+    "uploaded_after",
+    "uploaded_before",
+    "filename",
+    "draft",
+];
+
 /// Deletes images.
 pub(super) async fn delete_many(
     State(state): State<Arc<ApiState>>,
@@ -27,6 +39,7 @@ pub(super) async fn delete_many(
     let access = state.access(&call)?.writes()?;
     let mut fields = call.query()?;
     add_body(&mut fields, call.json().await?)?;
+    check_names(&fields)?;
     let ids = chosen(&state, &access, &fields).await?;
     let confirm = Query(&fields).number("confirm", 0..=MAX_IMAGES)?;
     if confirm != Some(ids.len()) {
@@ -64,6 +77,21 @@ fn add_body(
         }
     }
     Ok(())
+}
+
+/// A filter that is misspelt would be left out, and more would be deleted.
+fn check_names(fields: &[(String, String)]) -> Result<(), ApiError> {
+    let is_known = |name: &str| NAMES.contains(&name) || name.starts_with("meta.");
+    match fields.iter().find(|(name, _)| !is_known(name)) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let known = NAMES.join("`, `");
+            let name: String = name.chars().take(100).collect();
+            Err(ApiError::bad_request(format!(
+                "there is no `{name}` here: only `{known}` and `meta.NAME`"
+            )))
+        }
+    }
 }
 
 /// The IDs that a request names, or those of the images that its filters choose.

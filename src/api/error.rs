@@ -175,6 +175,7 @@ impl From<HostedError> for ApiError {
                 Failure::Unavailable,
                 "others change this image at the same time, please try again",
             ),
+            HostedError::Full(_) => (Failure::Storage, "the store of images is full"),
             HostedError::Store(_) => (Failure::Storage, "the store of images does not answer"),
         };
         let told = ApiError::new(failure, message);

@@ -4,10 +4,22 @@ use serde_json::{Map, Value};
 
 use crate::api::error::ApiError;
 use crate::api::metadata;
-use crate::hosted::ImageId;
+use crate::hosted::{Config, ImageId};
 
 /// The longest creator, in characters.
 const MAX_CREATOR: usize = 1024;
+
+/// The fields that may be there. One that differs from its name in the case of letters alone is a mistake: what was to be private would be public.
+const FIELDS: [&str; 8] = [
+    "id",
+    "url",
+    "metadata",
+    "creator",
+    "requireSignedURLs",
+    "expiry",
+    "max_bytes",
+    "formats",
+];
 
 /// The fields of an upload, a direct upload or an update. `None`: the client does not say.
 #[derive(Debug, Default, PartialEq)]
@@ -50,14 +62,14 @@ impl Input {
             "id" => self.id = Some(ImageId::custom(text)?),
             "requireSignedURLs" => self.require_signed_urls = Some(boolean(text)?),
             "creator" => self.creator = Some(creator(text)?),
-            _ if text.is_empty() => {}
+            _ if text.is_empty() => check_spelling(name)?,
             "url" => self.url = Some(text.to_owned()),
             "expiry" => self.expiry = Some(text.to_owned()),
             "max_bytes" => {
                 self.max_bytes = Some(text.parse().map_err(|_| bad_max_bytes(text))?);
             }
-            "formats" => self.formats = text.split(',').map(format).collect(),
-            _ => {}
+            "formats" => self.formats = text.split(',').map(format).collect::<Result<_, _>>()?,
+            _ => check_spelling(name)?,
         }
         Ok(())
     }
@@ -69,7 +81,7 @@ impl Input {
             match (name.as_str(), value) {
                 ("creator", Value::Null) => input.creator = Some(None),
                 ("metadata", Value::Null) => input.meta = Some(Map::new()),
-                (_, Value::Null) => {}
+                (name, Value::Null) => check_spelling(name)?,
                 ("id" | "url" | "creator" | "expiry", Value::String(text)) => {
                     input.set(&name, &text)?;
                 }
@@ -84,16 +96,15 @@ impl Input {
                 ("formats", Value::Array(formats)) => {
                     input.formats = formats
                         .iter()
-                        .filter_map(Value::as_str)
-                        .map(format)
-                        .collect();
+                        .map(|one| one.as_str().map_or_else(|| Err(bad_format(one)), format))
+                        .collect::<Result<_, _>>()?;
                 }
                 (
                     "id" | "url" | "creator" | "expiry" | "metadata" | "requireSignedURLs"
                     | "max_bytes" | "formats",
                     value,
                 ) => return Err(wrong_type(&name, &value)),
-                _ => {}
+                (name, _) => check_spelling(name)?,
             }
         }
         Ok(input)
@@ -126,8 +137,30 @@ fn bad_max_bytes(got: impl std::fmt::Display) -> ApiError {
     ApiError::bad_request(message).at("/max_bytes")
 }
 
-fn format(text: &str) -> String {
-    text.trim().to_ascii_lowercase()
+fn format(text: &str) -> Result<String, ApiError> {
+    let name = text.trim().to_ascii_lowercase();
+    if Config::FORMATS.contains(&name.as_str()) {
+        Ok(name)
+    } else {
+        Err(bad_format(text))
+    }
+}
+
+fn bad_format(got: impl std::fmt::Display) -> ApiError {
+    let (known, got) = (Config::FORMATS.join(", "), got.to_string());
+    let got: String = got.chars().take(100).collect();
+    let message = format!("field `formats` must name some of {known}, got `{got}`");
+    ApiError::bad_request(message).at("/formats")
+}
+
+fn check_spelling(name: &str) -> Result<(), ApiError> {
+    let known = FIELDS.iter().find(|known| known.eq_ignore_ascii_case(name));
+    match known {
+        Some(known) if *known != name => Err(ApiError::bad_request(format!(
+            "there is no field `{name}`: `{known}` is meant"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// As clients write booleans in forms.
@@ -231,11 +264,22 @@ mod tests {
             json!({"max_bytes": "1"}),
             json!({"formats": "jpeg"}),
             json!({"id": "a//b"}),
+            json!({"formats": ["exe"]}),
+            json!({"formats": [1]}),
+            json!({"requiresignedurls": true}),
+            json!({"ID": null}),
         ] {
             let fields = object.as_object().expect("an object").clone();
             assert!(Input::of_json(fields).is_err(), "{object}");
         }
-        for field in [("id", ""), ("max_bytes", "x"), ("creator", "a\u{1}")] {
+        for field in [
+            ("id", ""),
+            ("max_bytes", "x"),
+            ("creator", "a\u{1}"),
+            ("formats", "jpeg,exe"),
+            ("requireSignedUrls", "true"),
+            ("Creator", ""),
+        ] {
             assert!(form(&[field]).is_err(), "{field:?}");
         }
     }

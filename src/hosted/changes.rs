@@ -82,7 +82,7 @@ impl Hosted {
         let (this, id, nonce) = (Arc::clone(self), id.clone(), nonce.to_owned());
         Self::to_the_end(async move {
             // Not after the file is stored, if it can be known before.
-            if let Some(found) = this.memory.fresh(&id) {
+            if let Some(found) = this.fresh(&id) {
                 check_draft(&found, &nonce)?;
             }
             let original = this.store_original(&this.name(&id), file, facts).await?;
@@ -287,7 +287,9 @@ impl Hosted {
             Ok(put.await?.ok_or(HostedError::NotFound)?.before)
         };
         match put().await {
-            Err(HostedError::Store(reason)) if self.objects.free_reserve().await => {
+            Err(HostedError::Store(reason) | HostedError::Full(reason))
+                if self.objects.free_reserve().await =>
+            {
                 tracing::warn!(
                     reason,
                     "the reserve of the store is given up for a deletion"

@@ -17,6 +17,8 @@ pub enum HostedError {
     Indexing,
     /// Others changed the record at the same time, again and again.
     Busy,
+    /// The store has no room; the text is for the log.
+    Full(String),
     /// The store does not work; the text is for the log.
     Store(String),
 }
@@ -31,6 +33,9 @@ impl fmt::Display for HostedError {
             HostedError::Indexing => out.write_str("the index of images is being built"),
             HostedError::Busy => {
                 out.write_str("others change this image at the same time, please try again")
+            }
+            HostedError::Full(reason) => {
+                write!(out, "the store of hosted images is full: {reason}")
             }
             HostedError::Store(reason) => {
                 write!(out, "the store of hosted images does not work: {reason}")

@@ -87,7 +87,7 @@ impl Hosted {
             account: Account::new(config.flexible_variants),
             objects,
             index,
-            memory: Memory::new(config.replicas.then(|| config.record_ttl.duration())),
+            memory: Memory::new(),
             locks: Locks::default(),
             tail: Tail::new(now_ms()),
             closed: Mutex::default(),
@@ -109,6 +109,17 @@ impl Hosted {
     /// The settings of section `[hosted]`.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Whether other processes change images as well: by the settings, or because one was seen to.
+    pub(super) fn is_shared(&self) -> bool {
+        self.config.replicas || self.stats.has_other_writers.load(Ordering::Acquire)
+    }
+
+    /// The record in memory, tombstones included, if the store need not be asked again.
+    pub(super) fn fresh(&self, id: &ImageId) -> Option<Arc<Record>> {
+        let ttl = self.is_shared().then(|| self.config.record_ttl.duration());
+        self.memory.fresh(id, ttl)
     }
 
     /// What this process does to images from now on.
@@ -134,13 +145,13 @@ impl Hosted {
     /// [`HostedError::Store`].
     pub async fn find(&self, id: &ImageId) -> Result<Option<Arc<Record>>, HostedError> {
         self.check_open()?;
-        if let Some(record) = self.memory.fresh(id) {
+        if let Some(record) = self.fresh(id) {
             return Ok(visible(record));
         }
         let name = self.name(id);
         let _held = self.locks.lock(&name).await;
         // Somebody else may have asked meanwhile.
-        if let Some(record) = self.memory.fresh(id) {
+        if let Some(record) = self.fresh(id) {
             return Ok(visible(record));
         }
         let found = self.load(id, &name).await?;
@@ -149,7 +160,7 @@ impl Hosted {
 
     /// Whether an image is no longer in the state `rev`. Where others may have changed it, the store is asked, once in a while.
     pub async fn has_changed(&self, id: &ImageId, rev: &str) -> bool {
-        if self.config.replicas && self.memory.is_older(id, LOOK_AGAIN) {
+        if self.is_shared() && self.memory.is_older(id, LOOK_AGAIN) {
             let name = self.name(id);
             let _held = self.locks.lock(&name).await;
             if let Err(error) = self.read_record(id, &name).await {
@@ -162,7 +173,7 @@ impl Hosted {
 
     /// The record, if it is known without asking the store and need not be asked for again: for the path of pictures.
     pub fn known(&self, id: &ImageId) -> Option<Arc<Record>> {
-        self.memory.fresh(id).and_then(visible)
+        self.fresh(id).and_then(visible)
     }
 
     /// A page of the list of images.
@@ -256,7 +267,7 @@ impl Hosted {
         id: &ImageId,
         name: &str,
     ) -> Result<Option<(Arc<Record>, Arc<str>)>, HostedError> {
-        if !self.config.replicas && self.stats.is_reconciled.load(Ordering::Acquire) {
+        if !self.is_shared() && self.stats.is_reconciled.load(Ordering::Acquire) {
             let row = self.index.get(id).await?;
             return Ok(row.map(|row| {
                 let etag: Arc<str> = row.etag.into();
@@ -332,7 +343,7 @@ impl Hosted {
         if !self.stats.can_list.load(Ordering::Acquire) {
             return Err(HostedError::Indexing);
         }
-        if self.config.replicas {
+        if self.is_shared() {
             self.follow_log().await?;
         }
         Ok(())

@@ -16,8 +16,6 @@ const RECORD_BYTES: usize = 1024;
 /// Records in memory.
 pub(super) struct Memory {
     records: Cache<ImageId, Entry>,
-    /// How long a record is used without asking the store; `None`: always, because nobody else changes it.
-    ttl: Option<Duration>,
 }
 
 #[derive(Clone)]
@@ -28,7 +26,7 @@ struct Entry {
 }
 
 impl Memory {
-    pub(super) fn new(ttl: Option<Duration>) -> Self {
+    pub(super) fn new() -> Self {
         let weigh = |id: &ImageId, entry: &Entry| {
             let record = &entry.record;
             let meta: usize = record
@@ -49,14 +47,14 @@ impl Memory {
                 .max_capacity(MAX_BYTES)
                 .weigher(weigh)
                 .build(),
-            ttl,
         }
     }
 
-    /// A record, tombstones included, if the store need not be asked again.
-    pub(super) fn fresh(&self, id: &ImageId) -> Option<Arc<Record>> {
+    /// A record, tombstones included, if the store need not be asked again. It is used for the time `ttl`; `None`: always, because nobody else
+    /// changes it.
+    pub(super) fn fresh(&self, id: &ImageId, ttl: Option<Duration>) -> Option<Arc<Record>> {
         let entry = self.records.get(id)?;
-        let is_fresh = self.ttl.is_none_or(|ttl| entry.checked.elapsed() < ttl);
+        let is_fresh = ttl.is_none_or(|ttl| entry.checked.elapsed() < ttl);
         is_fresh.then_some(entry.record)
     }
 

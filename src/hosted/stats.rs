@@ -19,6 +19,8 @@ pub struct Stats {
     pub orphans: AtomicU64,
     /// Whether lists are answered: the index is complete.
     pub can_list: AtomicBool,
+    /// Whether another process was seen to write to a store that is said to be for this one alone.
+    pub has_other_writers: AtomicBool,
     /// Whether the store has been reached since the start.
     pub(super) is_open: AtomicBool,
     /// Whether the index has all that was in the store at the start.

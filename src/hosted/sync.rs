@@ -22,6 +22,8 @@ const READS: usize = 64;
 const TICK: Duration = Duration::from_secs(1);
 /// How often the log is followed while nobody asks for lists.
 const IDLE: Duration = Duration::from_secs(60);
+/// How often the log is followed where nobody else should write.
+const LOOK: Duration = Duration::from_secs(15);
 /// How often there is a pass over the store, and a sweep.
 const PASS: Duration = Duration::from_secs(3600);
 /// How long after a failed pass the next one begins.
@@ -56,12 +58,14 @@ impl Hosted {
         Ok(())
     }
 
-    /// Reads what other processes wrote since the last time, unless that was a moment ago.
+    /// Reads what other processes wrote since the last time, unless that was a moment ago. A store that is said to be for this process alone should
+    /// have nothing of others that is newer than the first look: then it is shared from now on.
     pub(super) async fn follow_log(&self) -> Result<(), HostedError> {
         let mut cursor = self.tail.cursor.lock().await;
         if !cursor.is_old() {
             return Ok(());
         }
+        let is_first = cursor.is_new();
         let (at, from) = (Instant::now(), cursor.from(now_ms()));
         let mut entries = Vec::new();
         let mut list = self.objects.list(keys::LOG, Some(&from));
@@ -73,6 +77,13 @@ impl Hosted {
             .iter()
             .filter_map(|key| keys::time_of_log_entry(key));
         let newest = times.max().unwrap_or(0);
+        if !is_first && !entries.is_empty() && !self.is_shared() {
+            self.stats.has_other_writers.store(true, Ordering::Release);
+            tracing::error!(
+                place = self.objects.place(),
+                "another process writes hosted images here: set `hosted.replicas = true` in all of them, or give each a store of its own"
+            );
+        }
         stream::iter(entries)
             .map(|entry| Ok(self.follow(entry)))
             .try_buffer_unordered(READS)
@@ -162,8 +173,8 @@ async fn background(hosted: Weak<Hosted>) {
     }
     let mut next_pass = Instant::now();
     let mut next_settings = Instant::now();
-    let mut next_log = Instant::now() + IDLE;
-    let mut next_count = next_log;
+    let mut next_log = Instant::now();
+    let mut next_count = next_log + IDLE;
     // Nothing is swept before a pass has been successful.
     let mut next_sweep = None;
     loop {
@@ -186,22 +197,24 @@ async fn background(hosted: Weak<Hosted>) {
         } else if is_lost && next_pass > now + RETRY {
             next_pass = now + RETRY;
         }
-        if hosted.config.replicas {
+        if hosted.is_shared() {
             if now >= next_settings {
                 next_settings = now + hosted.config.record_ttl.duration().max(TICK);
                 if let Err(error) = hosted.account.refresh(&hosted.objects).await {
                     tracing::warn!(%error, "the settings of hosted images cannot be read again");
                 }
             }
-            if now >= next_log {
-                next_log = now + IDLE;
-                if let Err(error) = hosted.follow_log().await {
-                    tracing::warn!(%error, "the log of hosted images cannot be followed");
-                }
+        }
+        // A folder is locked.
+        if hosted.is_in_bucket() && now >= next_log {
+            next_log = now + if hosted.is_shared() { IDLE } else { LOOK };
+            if let Err(error) = hosted.follow_log().await {
+                tracing::warn!(%error, "the log of hosted images cannot be followed");
             }
         }
         if now >= next_count {
             next_count = now + IDLE;
+            hosted.objects.keep_reserve().await;
             if let Ok(rows) = hosted.index.rows().await {
                 hosted.stats.rows.store(rows, Ordering::Relaxed);
             }

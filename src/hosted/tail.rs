@@ -33,6 +33,11 @@ impl Cursor {
         self.at.is_none_or(|at| at.elapsed() > MAX_AGE)
     }
 
+    /// Whether nobody has asked yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.at.is_none()
+    }
+
     /// Where entries that may be new begin: some minutes before the newest entry, or before now if a clock is ahead.
     pub(super) fn from(&self, now_ms: u64) -> String {
         keys::log_at(self.newest.min(now_ms).saturating_sub(SKEW_MS))

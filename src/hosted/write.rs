@@ -162,7 +162,9 @@ impl Hosted {
         let (etag, checked) = (Arc::from(etag), Instant::now());
         let entry = keys::log_entry(now_ms());
         let body = Bytes::from(json!({ "id": record.id }).to_string());
-        self.tail.skip(&entry);
+        if self.is_in_bucket() {
+            self.tail.skip(&entry);
+        }
         let logged = self.objects.put(&entry, body, Condition::Always).await;
         fault::point("after-log");
         self.note(Arc::clone(&record), &etag, name, checked).await;

@@ -25,6 +25,12 @@ use crate::cli::error::CommandError;
 /// The longest part of a path that every file system takes.
 const MAX_PART: usize = 200;
 
+/// The extensions of pictures that a file keeps.
+const EXTENSIONS: [&str; 18] = [
+    "jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "avif", "heic", "heif", "svg", "jxl",
+    "tif", "tiff", "bmp", "ico", "qoi", "pnm",
+];
+
 /// The arguments of `images export`.
 #[derive(Debug, Args)]
 pub(super) struct ExportArguments {
@@ -200,9 +206,10 @@ impl Export<'_> {
     fn file_of(&self, image: &Image) -> String {
         let extension = image
             .text("filename")
-            .and_then(|name| Some(name.rsplit_once('.')?.1))
-            .filter(|text| text.len() <= 5 && text.bytes().all(|byte| byte.is_ascii_alphanumeric()))
-            .map(|text| format!(".{}", text.to_ascii_lowercase()))
+            .and_then(|name| Some(name.rsplit_once('.')?.1.to_ascii_lowercase()))
+            // Whoever uploads chooses the name of the file.
+            .filter(|text| EXTENSIONS.contains(&text.as_str()))
+            .map(|text| format!(".{text}"))
             .unwrap_or_default();
         let mut file = image.id().to_owned();
         if !file.to_ascii_lowercase().ends_with(&extension) {
@@ -238,7 +245,10 @@ pub(super) fn is_plain(path: &str) -> bool {
         .components()
         .all(|part| matches!(part, Component::Normal(_)));
     is_relative
-        && path != MANIFEST
+        && !path
+            .split('/')
+            .next()
+            .is_some_and(|first| first.eq_ignore_ascii_case(MANIFEST))
         && path.split('/').all(|part| {
             !part.is_empty()
                 && part.len() <= MAX_PART
@@ -269,6 +279,7 @@ mod tests {
             "a\\b",
             "a/",
             "manifest.json",
+            "Manifest.JSON/x",
             &long,
         ] {
             assert!(!is_plain(path), "{path}");

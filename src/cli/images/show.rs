@@ -203,7 +203,7 @@ pub(super) async fn info(
     let hash = delivery
         .and_then(|base| base.rsplit('/').next())
         .or(hash)
-        .unwrap_or("known when there is an image");
+        .unwrap_or("HASH");
     let delivery = match delivery {
         Some(base) => format!("{base}/ID/VARIANT"),
         None => format!("…/cdn-cgi/imagedelivery/{hash}/ID/VARIANT"),

@@ -39,6 +39,8 @@ struct Inner {
     folds_case: bool,
     /// Whether the reserve is there.
     has_reserve: AtomicBool,
+    /// Whether the last write found no room.
+    is_full: AtomicBool,
     /// As long as it is open, no other process uses the folder.
     _lock: File,
 }
@@ -243,6 +245,7 @@ impl Inner {
         Ok(Inner {
             root: root.to_owned(),
             has_reserve: AtomicBool::new(has_reserve),
+            is_full: AtomicBool::new(false),
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
             folds_case,
             _lock: lock,
@@ -269,8 +272,19 @@ impl Inner {
             }
             self.rename(&beside, path).map(|()| facts)
         });
-        if written.is_err() {
-            let _ = fs::remove_file(&beside);
+        match &written {
+            Ok(_) => {
+                if self.is_full.swap(false, Ordering::Relaxed) {
+                    tracing::info!("the store of hosted images has room again");
+                }
+            }
+            Err(error) => {
+                let _ = fs::remove_file(&beside);
+                if is_full(error) && !self.is_full.swap(true, Ordering::Relaxed) {
+                    let store = self.root.display();
+                    tracing::error!(%store, %error, "the store of hosted images is full: uploads are refused until there is room");
+                }
+            }
         }
         written
     }
@@ -430,5 +444,18 @@ fn is_missing(error: &io::Error) -> bool {
 }
 
 fn failed(path: &Path, error: &io::Error) -> HostedError {
-    HostedError::Store(format!("`{}`: {error}", path.display()))
+    let reason = format!("`{}`: {error}", path.display());
+    if is_full(error) {
+        HostedError::Full(reason)
+    } else {
+        HostedError::Store(reason)
+    }
+}
+
+/// Whether the disk has no room, or the user none of it.
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
+use ulid::Ulid;
 
 use crate::bucket;
 use crate::bucket::{
@@ -69,11 +70,17 @@ impl BucketStore {
     pub(super) async fn reach(&self) -> Result<(), OpenError> {
         let name = format!("{}config.json", self.prefix);
         match self.bucket.get(&name, Conditions::default()).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_missing() => Ok(()),
-            Err(error) if error.is_for_operator() => Err(OpenError::Refused(failed(error))),
-            Err(error) => Err(OpenError::Unreachable(failed(error))),
+            Ok(_) => {}
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(refused(error)),
         }
+        let name = format!("{}probe/{}", self.prefix, Ulid::generate());
+        let always = PutCondition::Always;
+        let put = self
+            .bucket
+            .put_if(&name, Bytes::new(), "text/plain", always);
+        put.await.map_err(refused)?;
+        self.bucket.delete(vec![name]).await.map_err(refused)
     }
 
     pub(super) fn place(&self) -> String {
@@ -239,4 +246,15 @@ impl Pages<'_> {
 
 fn failed(error: BucketError) -> HostedError {
     HostedError::Store(error.to_string())
+}
+
+/// Why a bucket cannot be used at the start: for good, if somebody must change settings or permissions.
+fn refused(error: BucketError) -> OpenError {
+    if error.is_for_operator() {
+        OpenError::Refused(HostedError::Store(format!(
+            "{error} (hosted images need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket)"
+        )))
+    } else {
+        OpenError::Unreachable(failed(error))
+    }
 }

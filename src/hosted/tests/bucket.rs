@@ -306,6 +306,37 @@ async fn a_bucket_that_ignores_conditions_is_for_one_process() {
 }
 
 #[tokio::test]
+async fn processes_that_share_a_bucket_by_mistake_notice_it() {
+    let (_server, section) = Server::start().await;
+    let folders = [(); 2].map(|()| TempDir::new().expect("a folder"));
+    let [one, other] = [0, 1].map(|number| open(&folders[number], &section, false));
+    let (one, other) = (one.await, other.await);
+    upload(&one, "a", "x").await.expect("stored");
+    // What was there before, and what it wrote itself, is no sign of others.
+    one.follow_log().await.expect("a list");
+    other.follow_log().await.expect("a list");
+    assert!(!one.is_shared() && !other.is_shared());
+    let private = |hosted: Arc<Hosted>| async move {
+        let record = hosted.find(&id("a")).await.expect("a store");
+        record.expect("the image").require_signed_urls
+    };
+    assert!(!private(Arc::clone(&one)).await);
+    let changes = Changes {
+        require_signed_urls: Some(true),
+        ..Changes::default()
+    };
+    other.refresh("a".to_owned()).await.expect("a record");
+    other.update(&id("a"), changes).await.expect("stored");
+    assert!(!private(Arc::clone(&one)).await, "it has not looked yet");
+    while !one.is_shared() {
+        one.follow_log().await.expect("a list");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(private(one).await);
+    assert!(!other.is_shared());
+}
+
+#[tokio::test]
 async fn a_bucket_that_is_not_configured_is_named() {
     let folder = TempDir::new().expect("a folder");
     let refused = Hosted::open(&config(&folder, false), &[]).await;

@@ -65,7 +65,7 @@ async fn images_can_be_deleted_on_a_full_disk() {
     }
     fill(disk.path());
     let refused = upload(&hosted, "d", &"x".repeat(100 << 10)).await;
-    assert!(matches!(refused, Err(HostedError::Store(_))), "{refused:?}");
+    assert!(matches!(refused, Err(HostedError::Full(_))), "{refused:?}");
     assert_eq!(files(&disk.path().join("store/tmp")), [""; 0]);
     for name in ["a", "b", "c"] {
         hosted.delete(&id(name)).await.expect("deleted");

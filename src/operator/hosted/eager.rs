@@ -104,7 +104,10 @@ impl From<HostedError> for Failure {
     fn from(error: HostedError) -> Self {
         Failure {
             reason: error.to_string(),
-            may_pass: matches!(error, HostedError::Store(_) | HostedError::Busy),
+            may_pass: matches!(
+                error,
+                HostedError::Store(_) | HostedError::Full(_) | HostedError::Busy
+            ),
         }
     }
 }

@@ -6,6 +6,7 @@ use hyper::http::request::Parts;
 
 use crate::cache::FlightError;
 use crate::error::Error;
+use crate::hosted::{DeliveryError, HostedError};
 use crate::pipeline::Pipeline;
 use crate::pipeline::answer::Answer;
 use crate::pipeline::context::RequestContext;
@@ -25,6 +26,13 @@ impl Pipeline {
         let (Some(delivery), Some(hosted)) = (&request.delivery, &self.hosted) else {
             return Err(failed);
         };
+        if is_of_store(&failed.error) {
+            let reason = HostedError::Store(failed.error.to_string());
+            return Err(FlightError {
+                error: Arc::new(Error::Delivery(DeliveryError::Store(reason))),
+                ..failed
+            });
+        }
         let is_missing = matches!(*failed.error, Error::Source(SourceError::NotFound { .. }));
         if !is_missing || !hosted.has_changed(&delivery.id, &delivery.rev).await {
             return Err(failed);
@@ -36,4 +44,21 @@ impl Pipeline {
         let run = self.run(&request, context);
         self.cache.within_wait_budget(run).await
     }
+}
+
+/// Whether the store did not give a file that it has.
+fn is_of_store(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Source(
+            SourceError::ClientError(_)
+                | SourceError::RequestTimeout(_)
+                | SourceError::ServerError(_)
+                | SourceError::BadStatus(_)
+                | SourceError::Dns { .. }
+                | SourceError::Connect { .. }
+                | SourceError::Timeout(_)
+                | SourceError::BrokenOff(_)
+        )
+    )
 }

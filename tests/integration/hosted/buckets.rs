@@ -5,7 +5,7 @@ use safelight::bucket;
 use safelight::bucket::{AddressingStyle, Credentials};
 use safelight::config::Config;
 use safelight::hosted::Store;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::{Form, HostedProxy, assert_error, png, result};
 use crate::support::s3::S3Server;
@@ -60,6 +60,55 @@ async fn a_bucket_that_is_down_stops_hosted_images_alone() {
     std::fs::write(hosted.proxy.folder().join("a.png"), png()).expect("a folder");
     let picture = hosted.proxy.get("/cdn-cgi/image/width=16/a.png").await;
     picture.assert_size(16, 12);
+}
+
+/// A way to a server that can be cut off.
+struct Line {
+    port: u16,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Line {
+    async fn to(endpoint: &str) -> Self {
+        let target = endpoint.trim_start_matches("http://").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let task = tokio::spawn(async move {
+            // They end with this task.
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((mut client, _)) = listener.accept().await {
+                let target = target.clone();
+                connections.spawn(async move {
+                    let mut server = TcpStream::connect(target).await.expect("it listens");
+                    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                });
+            }
+        });
+        Line { port, task }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_goes_down_is_a_fault_of_the_store() {
+    let server = S3Server::start().await;
+    server.put("images", "other", "x").await;
+    let line = Line::to(server.endpoint()).await;
+    let hosted = HostedProxy::start_with(|config| {
+        let credentials = Credentials::Static {
+            key: server.access_key().to_owned(),
+            secret: server.secret_key().to_owned(),
+        };
+        let endpoint = format!("http://127.0.0.1:{}", line.port);
+        in_bucket(config, endpoint, credentials);
+    })
+    .await;
+    result(&hosted.upload("a").await);
+    line.task.abort();
+    let _ = line.task.await;
+    let shown = hosted.proxy.get("/cdn-cgi/imagedelivery/main/a/public");
+    let shown = shown.await;
+    shown.assert_error(503, 9505);
+    shown.assert_header("retry-after", "5");
 }
 
 #[tokio::test(flavor = "multi_thread")]

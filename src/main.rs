@@ -32,6 +32,19 @@ fn main() -> ExitCode {
             Ok(runtime) => runtime.block_on(cli::health(&arguments)).map(print),
             Err(error) => return print_error(&error),
         },
+        Command::Check(arguments) => match runtime() {
+            Ok(runtime) => match runtime.block_on(cli::check(&arguments)) {
+                Ok(outcome) => {
+                    print(outcome.lines);
+                    return ExitCode::from(u8::from(!outcome.is_admitted));
+                }
+                Err(failure) => {
+                    print_error(&failure);
+                    return ExitCode::from(2);
+                }
+            },
+            Err(error) => return print_error(&error),
+        },
         Command::Warm(arguments) => match runtime() {
             Ok(runtime) => match runtime.block_on(cli::warm(&arguments, print_progress)) {
                 Ok(report) => {

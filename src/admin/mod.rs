@@ -1,10 +1,11 @@
-//! The admin listener, on its own address: health checks, metrics, purges, and pictures made ahead of requests. Requests that change something need the
-//! token, which is checked before their body is read.
+//! The admin listener, on its own address: health checks, metrics, purges, pictures made ahead of requests, and the playground. Requests that change
+//! something need the token, which is checked before their body is read; those of the playground need it where one is set.
 
 mod cloudflare;
 mod config;
 mod fields;
 mod hosts;
+mod playground;
 mod purge;
 mod readiness;
 mod refusal;

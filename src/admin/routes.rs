@@ -9,6 +9,7 @@ use hyper::Response;
 use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::http::request::Parts;
 use tokio::sync::Semaphore;
 
 use super::cloudflare;
@@ -16,6 +17,8 @@ use super::fields;
 use super::fields::{BodyError, MAX_BODY_BYTES};
 use super::hosts;
 use super::hosts::HostName;
+use super::playground;
+use super::playground::PlaygroundRequest;
 use super::purge;
 use super::readiness::Readiness;
 use super::refusal::TokenError;
@@ -94,8 +97,7 @@ pub(super) async fn answer(request: Request<Incoming>, state: &AdminState) -> Ad
         _ => cloudflare::zone_of(path).map(AdminCommand::Cloudflare),
     };
     let Some(command) = command else {
-        let read = answer_reader(&head.method, path, &state.pipeline, &state.readiness);
-        return read.map(Either::Left);
+        return answer_reader(&head, state).await.map(Either::Left);
     };
     if head.method != Method::POST {
         return not_allowed(POST, "use POST\n").map(Either::Left);
@@ -117,30 +119,60 @@ pub(super) async fn answer(request: Request<Incoming>, state: &AdminState) -> Ad
     response::json(status, text).map(Either::Left)
 }
 
-fn answer_reader(
-    method: &Method,
-    path: &str,
-    pipeline: &Pipeline,
-    readiness: &Readiness,
-) -> Response<Body> {
-    let is_read = matches!(*method, Method::GET | Method::HEAD);
+/// Answers a request that changes nothing.
+async fn answer_reader(head: &Parts, state: &AdminState) -> Response<Body> {
+    let path = head.uri.path();
+    let is_read = matches!(head.method, Method::GET | Method::HEAD);
+    let wrong_method = || not_allowed(READ, "use GET or HEAD\n");
+    let playground = PlaygroundRequest::find(path);
     match path {
-        "/healthz" | "/readyz" | "/metrics" if !is_read => not_allowed(READ, "use GET or HEAD\n"),
+        "/healthz" | "/readyz" | "/metrics" if !is_read => wrong_method(),
         "/healthz" => response::text(StatusCode::OK, "alive\n"),
-        "/readyz" if readiness.get() => response::text(StatusCode::OK, "ready\n"),
+        "/readyz" if state.readiness.get() => response::text(StatusCode::OK, "ready\n"),
         "/readyz" => response::text(
             StatusCode::SERVICE_UNAVAILABLE,
             "not ready: starting or draining\n",
         ),
         "/metrics" => {
-            let mut response = response::text(StatusCode::OK, pipeline.metrics_text());
+            let mut response = response::text(StatusCode::OK, state.pipeline.metrics_text());
             response.headers_mut().insert(CONTENT_TYPE, OPENMETRICS);
             response
         }
-        _ => response::text(
-            StatusCode::NOT_FOUND,
-            "nothing is served at this path: there are /healthz, /readyz, /metrics, /purge, /warm and /client/v4/zones/ZONE/purge_cache\n",
-        ),
+        path => match (playground, playground::asset(path)) {
+            (None, None) => response::text(
+                StatusCode::NOT_FOUND,
+                "nothing is served at this path: there are /, /healthz, /readyz, /metrics, /purge, /warm and /client/v4/zones/ZONE/purge_cache\n",
+            ),
+            _ if !is_read => wrong_method(),
+            (None, Some(asset)) => asset,
+            (Some(request), _) => answer_playground(request, head, state).await,
+        },
+    }
+}
+
+/// Answers a request of the playground, which needs the token where one is set.
+async fn answer_playground(
+    request: PlaygroundRequest,
+    head: &Parts,
+    state: &AdminState,
+) -> Response<Body> {
+    match TokenError::check(&state.token, &head.headers) {
+        Ok(()) | Err(TokenError::NotConfigured) => {
+            playground::answer(request, head, &state.pipeline).await
+        }
+        Err(refusal @ (TokenError::Missing | TokenError::Wrong)) => {
+            log_refusal("playground", refusal, &state.refusals);
+            let status = StatusCode::UNAUTHORIZED;
+            let mut response = playground::refused(status, refusal.to_string());
+            response.headers_mut().insert(WWW_AUTHENTICATE, BEARER);
+            response
+        }
+    }
+}
+
+fn log_refusal(command: &str, refusal: TokenError, refusals: &LogRate) {
+    if let Some(left_out) = refusals.admit() {
+        tracing::warn!(command, %refusal, left_out, "an admin request was refused");
     }
 }
 
@@ -171,9 +203,7 @@ fn unauthorized(
         AdminCommand::Cloudflare(_) => cloudflare::unauthorized(status, refusal),
         AdminCommand::Purge | AdminCommand::Warm => command.refusal(status, refusal.to_string()),
     };
-    if let Some(left_out) = refusals.admit() {
-        tracing::warn!(command = command.word(), %refusal, left_out, "an admin request was refused");
-    }
+    log_refusal(command.word(), refusal, refusals);
     let mut response = response::json(status, text);
     if status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(WWW_AUTHENTICATE, BEARER);

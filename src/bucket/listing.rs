@@ -13,6 +13,8 @@ use quick_xml::events::{BytesRef, Event};
 pub struct Listing {
     /// The objects, in the order of the bucket.
     pub objects: Vec<ListedObject>,
+    /// What keys with a delimiter begin with, up to that delimiter.
+    pub folders: Vec<String>,
     /// Where the next page begins; `None` on the last one.
     pub next: Option<String>,
 }
@@ -24,6 +26,8 @@ pub struct ListedObject {
     pub key: String,
     /// Its entity tag, with its quotes; empty if the bucket does not tell it.
     pub etag: String,
+    /// Its length in bytes.
+    pub size: Option<u64>,
     /// When it was stored.
     pub modified: Option<SystemTime>,
 }
@@ -56,8 +60,11 @@ enum Element {
     Root,
     Contents,
     Key,
+    Size,
     Etag,
     Modified,
+    CommonPrefixes,
+    Prefix,
     Next,
     Other,
 }
@@ -69,6 +76,9 @@ impl Element {
             ([], _) => return Err(ListingError::Root),
             ([Element::Root], b"Contents") => Element::Contents,
             ([Element::Root, Element::Contents], b"Key") => Element::Key,
+            ([Element::Root, Element::Contents], b"Size") => Element::Size,
+            ([Element::Root], b"CommonPrefixes") => Element::CommonPrefixes,
+            ([Element::Root, Element::CommonPrefixes], b"Prefix") => Element::Prefix,
             ([Element::Root, Element::Contents], b"ETag") => Element::Etag,
             ([Element::Root, Element::Contents], b"LastModified") => Element::Modified,
             ([Element::Root], b"NextContinuationToken") => Element::Next,
@@ -106,12 +116,14 @@ impl Listing {
                 }
                 Event::End(_) => match open.pop() {
                     Some(Element::Key) => object.key = std::mem::take(&mut text),
+                    Some(Element::Size) => object.size = text.trim().parse().ok(),
+                    Some(Element::Prefix) => listing.folders.push(std::mem::take(&mut text)),
                     Some(Element::Etag) => object.etag = std::mem::take(&mut text),
                     Some(Element::Modified) => object.modified = time(&text),
                     Some(Element::Contents) if object.key.is_empty() => {}
                     Some(Element::Contents) => listing.objects.push(std::mem::take(&mut object)),
                     Some(Element::Next) => listing.next = Some(std::mem::take(&mut text)),
-                    Some(Element::Root | Element::Other) | None => {}
+                    Some(Element::Root | Element::CommonPrefixes | Element::Other) | None => {}
                 },
                 Event::Text(part) => text += &part.decode().map_err(xml)?,
                 Event::CData(part) => text += &part.decode().map_err(xml)?,
@@ -188,6 +200,9 @@ mod tests {
             ]
         );
         assert_eq!(listing.next.as_deref(), Some("t&+="));
+        assert_eq!(listing.folders, ["x/"]);
+        let sizes: Vec<_> = listing.objects.iter().map(|object| object.size).collect();
+        assert_eq!(sizes, [Some(1), None, None, None, None]);
         let second = UNIX_EPOCH + Duration::from_secs(1);
         let known: Vec<_> = listing
             .objects

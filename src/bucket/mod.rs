@@ -45,6 +45,7 @@ pub use key::is_writable;
 pub use listing::ListedObject;
 pub use listing::Listing;
 pub(crate) use object::ObjectRequest;
+use reader::ListPage;
 use reader::Reader;
 use reader::Signer;
 pub use write::PutCondition;
@@ -299,7 +300,13 @@ impl Bucket {
         let mut next = None;
         loop {
             let after = after.filter(|_| next.is_none());
-            let page = self.page(prefix, after, next.as_deref()).await?;
+            let page = ListPage {
+                prefix,
+                after,
+                next: next.as_deref(),
+                delimiter: None,
+            };
+            let page = self.page(page).await?;
             let mut keys: Vec<_> = page.objects.into_iter().map(|object| object.key).collect();
             keys.sort_unstable();
             next = page.next;
@@ -310,17 +317,25 @@ impl Bucket {
         }
     }
 
-    /// A page of the list of keys that start with `prefix`: the one at `next`, or else the one that follows the key `after`.
-    async fn page(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        next: Option<&str>,
-    ) -> Result<Listing, BucketError> {
+    /// The first objects (a thousand at most, folders included) that start with `prefix` and have no slash behind it. Those that have one are
+    /// folders.
+    ///
+    /// # Errors
+    /// [`BucketProblem`] says what went wrong.
+    pub(crate) async fn list_folder(&self, prefix: &str) -> Result<Listing, BucketError> {
+        let page = ListPage {
+            prefix,
+            delimiter: Some("/"),
+            ..ListPage::default()
+        };
+        self.page(page).await
+    }
+
+    async fn page(&self, page: ListPage<'_>) -> Result<Listing, BucketError> {
         let capture = Capture::default();
         let mut options = GetOptions::default();
         options.extensions.insert(capture.clone());
-        let page = self.reader.list(prefix, after, next, options).await;
+        let page = self.reader.list(page, options).await;
         let page = page.map_err(|error| self.failed(&error, capture.take()))?;
         Listing::parse(&page)
             .map_err(|error| self.error(BucketProblem::BrokenOff(error.to_string())))

@@ -9,6 +9,7 @@ use object_store::{
 
 use crate::bucket::http::Capture;
 use crate::bucket::listing::Listing;
+use crate::bucket::reader::ListPage;
 use crate::bucket::{Bucket, BucketError, BucketProblem};
 
 /// When an object is stored.
@@ -91,6 +92,12 @@ impl Bucket {
         after: Option<&str>,
         next: Option<&str>,
     ) -> Result<Listing, BucketError> {
-        self.page(prefix, after, next).await
+        let page = ListPage {
+            prefix,
+            after,
+            next,
+            delimiter: None,
+        };
+        self.page(page).await
     }
 }

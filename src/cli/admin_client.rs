@@ -70,6 +70,30 @@ impl ServerArguments {
         })
     }
 
+    /// A client for `path`, which needs the token only where one is set.
+    pub(super) fn client_with_token_if_set(
+        &self,
+        config: &Config,
+        path: &str,
+        timeout: Duration,
+    ) -> Result<AdminClient, CommandError> {
+        let client = self.client_without_token(config, path, timeout)?;
+        Ok(AdminClient {
+            authorization: Token::authorization(&config.admin.token),
+            ..client
+        })
+    }
+
+    /// Whether `--admin` names a server.
+    pub(super) fn has_admin(&self) -> bool {
+        self.admin.is_some()
+    }
+
+    /// The file that `--config` names.
+    pub(super) fn file(&self) -> Option<PathBuf> {
+        self.config.clone()
+    }
+
     /// A client for `path`, which everybody may ask for.
     pub(super) fn client_without_token(
         &self,

@@ -1,6 +1,7 @@
 //! The commands of the binary. They print nothing themselves; `main` prints what they return.
 
 mod admin_client;
+mod check;
 mod error;
 mod extensions;
 mod health;
@@ -20,6 +21,7 @@ use clap::Subcommand;
 
 use crate::cpu::MemoryLimit;
 
+pub use check::{CheckArguments, CheckOutcome, check};
 pub use error::CommandError;
 pub use health::HealthArguments;
 pub use health::health;
@@ -70,6 +72,8 @@ pub enum Command {
     /// Let a running server make pictures ahead of requests, while it has nothing else to do, as in
     /// `warm --sitemap https://b.com/sitemap.xml --options width=640,format=auto`.
     Warm(Box<WarmArguments>),
+    /// Say how a URL is understood, whether it is allowed, and what would be made for it, without doing it: the exit code is 0 if it is allowed, and 1 if not.
+    Check(Box<CheckArguments>),
     /// Ask a running server whether it is ready: the exit code is 0 if it is, and 1 if not.
     Health(HealthArguments),
     /// Upload, list, export and import hosted images, as in `images upload ./photos` or `images list --json`.

@@ -24,6 +24,7 @@ const MAX_DEPTH: usize = 64;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FileStat {
     pub is_file: bool,
+    pub is_folder: bool,
     /// In bytes.
     pub len: u64,
     /// Its size on disk, in blocks of 512 bytes.
@@ -148,8 +149,10 @@ impl DirHandle {
         let seconds = u64::try_from(stat.st_mtime).ok();
         let nanoseconds = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
         let since = seconds.map(|seconds| Duration::new(seconds, nanoseconds));
+        let kind = FileType::from_raw_mode(stat.st_mode);
         Ok(FileStat {
-            is_file: FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
+            is_file: kind == FileType::RegularFile,
+            is_folder: kind == FileType::Directory,
             len: u64::try_from(stat.st_size).unwrap_or(0),
             blocks: u64::try_from(stat.st_blocks).unwrap_or(0),
             modified: since.and_then(|since| UNIX_EPOCH.checked_add(since)),
@@ -224,6 +227,41 @@ impl DirHandle {
             }
         }
         Ok(names)
+    }
+
+    /// The names of the first `max` things in the folder, in no order, and whether there are more.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(crate) fn some_names(&self, max: usize) -> io::Result<(Vec<OsString>, bool)> {
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.0)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            if names.len() == max {
+                return Ok((names, true));
+            }
+            names.push(OsStr::from_bytes(name).to_owned());
+        }
+        Ok((names, false))
+    }
+
+    /// Opens a folder below this one for reading its names, as [`file_beneath`](Self::file_beneath) opens a file.
+    ///
+    /// # Errors
+    /// As [`file_beneath`](Self::file_beneath), and [`io::ErrorKind::NotADirectory`] for a file.
+    pub(crate) fn folder_beneath(&self, path: &Path, relative: &Path) -> io::Result<DirHandle> {
+        if relative.as_os_str().is_empty() {
+            return self.folder(".");
+        }
+        let opened = beneath::open(&self.0, path, relative)?;
+        if !opened.metadata()?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(DirHandle(opened.into()))
     }
 
     /// Opens a file below this folder for reading. Links are followed if they stay inside, even if somebody changes them meanwhile. Does not wait for

@@ -13,6 +13,7 @@ use proptest::prop_oneof;
 #[cfg(test)]
 use proptest::strategy::BoxedStrategy;
 
+use crate::options::domain::ValueDomain;
 use crate::options::value::{OptionValue, ValueError};
 
 /// The longest text that the parser of colours sees, in bytes. Colours are short, and the parser takes long over nested hostile text.
@@ -56,6 +57,7 @@ impl Color {
 
 impl OptionValue for Color {
     const EXPECTED: &'static str = "a CSS colour";
+    const DOMAIN: ValueDomain = ValueDomain::color();
 
     /// Reads any CSS colour. `+` is a space, because form encoders write `rgb(255 255 0)` with it.
     fn parse(text: &str) -> Result<Self, ValueError> {

@@ -6,6 +6,7 @@ use std::fmt;
 #[cfg(test)]
 use proptest::strategy::BoxedStrategy;
 
+use crate::options::domain::ValueDomain;
 use crate::options::value::{OptionValue, ValueError, nearest, number};
 
 /// Steps per unit of every number that may have a fraction.
@@ -30,6 +31,10 @@ macro_rules! decimal {
 
         impl $crate::options::value::OptionValue for $name {
             const EXPECTED: &'static str = $expected;
+            const DOMAIN: $crate::options::domain::ValueDomain = $crate::options::domain::ValueDomain::decimal(
+                $least as f64 / 1e6,
+                Some($most as f64 / 1e6),
+            );
 
             fn parse(text: &str) -> Result<Self, $crate::options::value::ValueError> {
                 use $crate::options::value::ValueError;
@@ -156,6 +161,7 @@ impl Dpr {
 /// The one number for which no request fails: a larger one is clamped, and a smaller one ignored, each with a warning.
 impl OptionValue for Dpr {
     const EXPECTED: &'static str = "a number from 0.01 to 3";
+    const DOMAIN: ValueDomain = ValueDomain::decimal(0.01, Some(3.0));
 
     fn parse(text: &str) -> Result<Self, ValueError> {
         number(text)

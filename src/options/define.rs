@@ -90,12 +90,12 @@ macro_rules! options {
             vec![$($crate::options::tests::arbitrary::any_change(|options, value| options.$field = value)),+]
         }
 
-        /// For each option what the table of `docs/options.md` says of it.
-        #[cfg(test)]
-        pub(super) const ROWS: &[$crate::options::tests::docs::Row] = &[$(
-            $crate::options::tests::docs::Row {
+        /// The table of options.
+        pub(crate) const OPTION_ROWS: &[$crate::options::row::OptionRow] = &[$(
+            $crate::options::row::OptionRow {
                 names: &[$name $(, $alias)*],
                 values: <$value as $crate::options::value::OptionValue>::EXPECTED,
+                domain: <$value as $crate::options::value::OptionValue>::DOMAIN,
                 default: concat!($($default)?),
                 meaning: concat!($($meaning),+),
             },

@@ -12,6 +12,7 @@ use proptest::sample::select;
 use proptest::strategy::BoxedStrategy;
 
 use crate::options::decimals::Fraction;
+use crate::options::domain::ValueDomain;
 use crate::options::keywords::keywords;
 use crate::options::value::{OptionValue, ValueError, number};
 
@@ -96,6 +97,10 @@ impl Gravity {
 impl OptionValue for Gravity {
     const EXPECTED: &'static str =
         "auto, face, entropy, center, left, right, top, bottom or a point as in 0.5x0.5";
+    const DOMAIN: ValueDomain = ValueDomain::words(&[
+        "auto", "face", "entropy", "center", "left", "right", "top", "bottom",
+    ])
+    .or_text("0.5x0.5");
     const SYNONYMS: &'static [(&'static str, &'static str)] = &[("centre", "center")];
 
     fn parse(text: &str) -> Result<Self, ValueError> {
@@ -214,6 +219,7 @@ impl Rotation {
 
 impl OptionValue for Rotation {
     const EXPECTED: &'static str = "0, 90, 180 or 270";
+    const DOMAIN: ValueDomain = ValueDomain::words(&["0", "90", "180", "270"]);
 
     fn parse(text: &str) -> Result<Self, ValueError> {
         let degrees = number(text).ok_or(ValueError::Malformed(Self::EXPECTED))?;

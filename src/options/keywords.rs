@@ -41,6 +41,7 @@ macro_rules! keywords {
 
         impl $crate::options::value::OptionValue for $name {
             const EXPECTED: &'static str = $crate::options::keywords::word_list!($($word),+);
+            const DOMAIN: $crate::options::domain::ValueDomain = $crate::options::domain::ValueDomain::words(&[$($word),+]);
             const SYNONYMS: &'static [(&'static str, &'static str)] = &[$($(($synonym, $word),)*)+];
 
             fn parse(text: &str) -> Result<Self, $crate::options::value::ValueError> {

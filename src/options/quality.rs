@@ -12,6 +12,7 @@ use proptest::sample::select;
 use proptest::strategy::BoxedStrategy;
 use serde::Deserialize;
 
+use crate::options::domain::ValueDomain;
 use crate::options::value::{OptionValue, ValueError, nearest, number};
 
 /// The quality for encoders, 1 to 100. Each encoder maps it to its own scale.
@@ -93,6 +94,8 @@ impl QualityChoice {
 
 impl OptionValue for QualityChoice {
     const EXPECTED: &'static str = "a number from 1 to 100, high, medium-high, medium-low or low";
+    const DOMAIN: ValueDomain =
+        ValueDomain::whole(1, Some(100)).or_words(&["high", "medium-high", "medium-low", "low"]);
 
     /// From a scale of four words (low, mid, high, max): each is the neighbouring step of this scale. `max` is not 100, which would make
     /// WebP lossless.

@@ -8,6 +8,7 @@ use proptest::prelude::Strategy;
 #[cfg(test)]
 use proptest::strategy::BoxedStrategy;
 
+use crate::options::domain::ValueDomain;
 use crate::options::value::{OptionValue, ValueError, nearest, number};
 
 /// A score of SSIMULACRA2, 30 to 95: 50 is a low quality, 70 a high one, and at 90 hardly anybody sees a difference.
@@ -32,6 +33,7 @@ impl Score {
 
 impl OptionValue for Score {
     const EXPECTED: &'static str = "a whole number from 30 to 95";
+    const DOMAIN: ValueDomain = ValueDomain::whole(30, Some(95));
 
     fn parse(text: &str) -> Result<Self, ValueError> {
         let value = number(text).ok_or(ValueError::Malformed(Self::EXPECTED))?;
@@ -72,6 +74,7 @@ impl FileSize {
 
 impl OptionValue for FileSize {
     const EXPECTED: &'static str = "a number of bytes, at least 1";
+    const DOMAIN: ValueDomain = ValueDomain::whole(1, None);
 
     fn parse(text: &str) -> Result<Self, ValueError> {
         let value = number(text).ok_or(ValueError::Malformed(Self::EXPECTED))?;

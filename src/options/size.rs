@@ -14,6 +14,7 @@ use proptest::prop_oneof;
 #[cfg(test)]
 use proptest::strategy::BoxedStrategy;
 
+use crate::options::domain::ValueDomain;
 use crate::options::value::{OptionValue, ValueError, nearest, number};
 
 /// The most breakpoints one URL may list. Real lists have four to ten; the bound keeps `Options` small.
@@ -40,6 +41,7 @@ impl Pixels {
 
 impl OptionValue for Pixels {
     const EXPECTED: &'static str = "a number of pixels, at least 1";
+    const DOMAIN: ValueDomain = ValueDomain::whole(1, None);
 
     /// Fractions become the nearest whole number: loaders that multiply by an aspect ratio send them. A number that rounds to 0 and a
     /// negative one are malformed rather than out of range: a picture without that side is better than none.
@@ -75,6 +77,7 @@ pub enum Width {
 
 impl OptionValue for Width {
     const EXPECTED: &'static str = "a number of pixels, at least 1, or auto";
+    const DOMAIN: ValueDomain = Pixels::DOMAIN.or_words(&["auto"]);
 
     fn parse(text: &str) -> Result<Self, ValueError> {
         if text == "auto" {
@@ -125,6 +128,7 @@ impl Breakpoints {
 
 impl OptionValue for Breakpoints {
     const EXPECTED: &'static str = "widths in pixels as in 320;768;1200";
+    const DOMAIN: ValueDomain = ValueDomain::text("320;768;1200");
 
     fn parse(text: &str) -> Result<Self, ValueError> {
         // One more than allowed is enough to know that there are too many.

@@ -15,6 +15,7 @@ use proptest::strategy::BoxedStrategy;
 
 use crate::options::color::Color;
 use crate::options::decimals::Share;
+use crate::options::domain::ValueDomain;
 use crate::options::value::{OptionValue, ValueError, nearest, number};
 
 /// What is cut away, in all.
@@ -126,6 +127,7 @@ pub enum Length {
 
 impl OptionValue for Length {
     const EXPECTED: &'static str = "a number of pixels, or a number below 1 for a part of the side";
+    const DOMAIN: ValueDomain = ValueDomain::decimal(0.0, None);
 
     fn parse(text: &str) -> Result<Self, ValueError> {
         let value = number(text).ok_or(ValueError::Malformed(Self::EXPECTED))?;
@@ -168,6 +170,7 @@ pub enum TrimValue {
 
 impl OptionValue for TrimValue {
     const EXPECTED: &'static str = "border, or four numbers as in 20;30;20;0";
+    const DOMAIN: ValueDomain = ValueDomain::words(&["border"]).or_text("20;30;20;0");
 
     fn parse(text: &str) -> Result<Self, ValueError> {
         if text == "border" {

@@ -14,10 +14,15 @@ use proptest::prop_oneof;
 #[cfg(test)]
 use proptest::strategy::BoxedStrategy;
 
+use crate::options::domain::ValueDomain;
+
 /// A type that values of options have. The definition of an option names its type, and everything about values follows from here.
 pub(super) trait OptionValue: Sized + Display {
     /// What is accepted, to follow the words "must be". It stands in messages and in the table of `docs/options.md`.
     const EXPECTED: &'static str;
+
+    /// The same for programs.
+    const DOMAIN: ValueDomain;
 
     /// Words that URL generators pass on from other services, each with the word of this dialect that makes the same picture.
     const SYNONYMS: &'static [(&'static str, &'static str)] = &[];
@@ -53,6 +58,7 @@ pub(super) enum ValueError {
 
 impl OptionValue for bool {
     const EXPECTED: &'static str = "true or false";
+    const DOMAIN: ValueDomain = ValueDomain::words(&["true", "false"]);
 
     fn parse(text: &str) -> Result<Self, ValueError> {
         match text {
@@ -71,6 +77,7 @@ impl OptionValue for bool {
 /// The nearest whole number, such as a difference between colours.
 impl OptionValue for u8 {
     const EXPECTED: &'static str = "a whole number from 0 to 255";
+    const DOMAIN: ValueDomain = ValueDomain::whole(0, Some(255));
 
     fn parse(text: &str) -> Result<Self, ValueError> {
         let value = number(text).ok_or(ValueError::Malformed(Self::EXPECTED))?;
@@ -89,6 +96,7 @@ impl OptionValue for u8 {
 /// The nearest whole number of pixels, such as the width of a line.
 impl OptionValue for u32 {
     const EXPECTED: &'static str = "a whole number of pixels, at least 0";
+    const DOMAIN: ValueDomain = ValueDomain::whole(0, None);
 
     fn parse(text: &str) -> Result<Self, ValueError> {
         let value = number(text).ok_or(ValueError::Malformed(Self::EXPECTED))?;

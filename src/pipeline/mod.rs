@@ -16,6 +16,7 @@ mod flow;
 mod hosted;
 mod interim;
 mod limits;
+mod listing;
 mod metrics;
 mod original;
 mod reduced_copies;
@@ -48,7 +49,8 @@ pub use self::hosted::{Excess, InspectError};
 pub use self::limits::LimitsConfig;
 
 use self::background::BackgroundJobs;
-use self::request_memo::{AdmittedRequest, FlowRequest, RequestMemo, ResolvedRequest};
+pub(crate) use self::request_memo::{AdmittedRequest, RenditionRef, ResolvedRequest};
+use self::request_memo::{FlowRequest, RequestMemo};
 use self::sources::file_kind;
 use self::upgrades::{Upgrade, UpgradeQueue};
 use crate::allocator;
@@ -262,16 +264,7 @@ impl Pipeline {
         client: Option<ClientId>,
     ) -> Response<Body> {
         let context = RequestContext::of(head, self.request_timeout, client);
-        let request = if self.is_image_path(head.uri.path()) {
-            Some(self.resolve(head))
-        } else if let Some(hosted) = self.delivers(head) {
-            Some(match self.known_delivery(head, hosted) {
-                Some(known) => known,
-                None => Box::pin(self.resolve_delivery(head, hosted, &context)).await,
-            })
-        } else {
-            self.resolve_by_flow(head)
-        };
+        let request = self.find_request(head, &context).await;
         if request.is_none() && !self.policy.serves_originals() {
             return response::nothing_served();
         }
@@ -322,6 +315,30 @@ impl Pipeline {
         let answer = self.answer_error(error.into(), None, &context);
         self.log(head, &answer, None, context.started.elapsed());
         answer.response
+    }
+
+    /// The request for a picture that a head describes; `None` where it asks for none.
+    async fn find_request(
+        &self,
+        head: &Parts,
+        context: &RequestContext,
+    ) -> Option<Arc<ResolvedRequest>> {
+        if self.is_image_path(head.uri.path()) {
+            Some(self.resolve(head))
+        } else if let Some(hosted) = self.delivers(head) {
+            Some(match self.known_delivery(head, hosted) {
+                Some(known) => known,
+                None => Box::pin(self.resolve_delivery(head, hosted, context)).await,
+            })
+        } else {
+            self.resolve_by_flow(head)
+        }
+    }
+
+    /// The request for a picture that a head describes, for those who only want to know what it is.
+    pub(crate) async fn understand(&self, head: &Parts) -> Option<Arc<ResolvedRequest>> {
+        let context = RequestContext::of(head, self.request_timeout, None);
+        self.find_request(head, &context).await
     }
 
     /// The life of a request: its source is found, one of its renditions is chosen, the client's preconditions are evaluated, the

@@ -40,6 +40,29 @@ pub enum Denial {
     },
 }
 
+impl Denial {
+    /// Whether a signature would help, and there is none.
+    pub(crate) fn lacks_signature(&self) -> bool {
+        matches!(
+            self,
+            Denial::Signature(SignatureError::Missing) | Denial::Unlisted(_)
+        )
+    }
+
+    /// The setting that would have to change, where it is one.
+    pub(crate) fn setting(&self) -> Option<&'static str> {
+        match self {
+            Denial::Strict(_) => Some("policy.strict"),
+            Denial::SourceNotAllowed { .. } => Some("sources.allowed"),
+            Denial::NoZone => Some("zone.origin"),
+            Denial::OutputTooLarge { .. } => Some("limits.output_side"),
+            Denial::Signature(_) => Some("signatures.required"),
+            Denial::Unlisted(_) => Some("signatures.allowed"),
+            Denial::Options(_) | Denial::PathNotAllowed | Denial::Loop | Denial::Drawing => None,
+        }
+    }
+}
+
 impl fmt::Display for Denial {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

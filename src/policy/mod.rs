@@ -51,7 +51,7 @@ use self::hosted_store::PrivateBucket;
 use self::negotiate::Decision;
 use crate::bucket::BucketAddress;
 use crate::options::{Format, Formats, Options, Output, Recipe, Warning};
-use crate::request::{Accept, ClientHints, ImageRequest, SourceRef, Vary};
+use crate::request::{Accept, ClientHints, ImageRequest, Prefixes, SourceRef, Vary};
 
 /// How many servers of this kind may pass a request for an original on to the next: more are a loop.
 const MAX_HOPS: usize = 3;
@@ -248,6 +248,12 @@ impl Policy {
     /// Whether URLs may have signatures.
     pub(crate) fn reads_signatures(&self) -> bool {
         self.access.reads_signatures()
+    }
+
+    /// A URL, from the slash of its path on, signed by the first key, so that operators see what clients with a signature would. `None` where there is no
+    /// key, or the URL cannot be signed.
+    pub(crate) fn sign(&self, target: &str, prefixes: &Prefixes) -> Option<String> {
+        self.access.sign(target, prefixes)
     }
 
     fn terms(&self, request: &ImageRequest) -> Result<Terms, Denial> {

@@ -218,6 +218,23 @@ impl Allowlist {
         }
     }
 
+    /// The setting that allows a source.
+    pub(crate) fn setting_of(&self, source: &ApprovedSource) -> String {
+        match &source.location {
+            SourceLocation::Zone { .. } => "zone.origin".to_owned(),
+            SourceLocation::Bucket { name, .. } => match &self.zone {
+                ZoneOrigin::Bucket(zone) if zone == name => "zone.origin".to_owned(),
+                _ => format!("[[bucket]] `{name}`"),
+            },
+            SourceLocation::Hosted { .. } => "hosted.store".to_owned(),
+            SourceLocation::Http(url) => {
+                let entry = self.allowed.iter().position(|allowed| allowed.allows(url));
+                let number = entry.map_or(0, |index| index + 1);
+                format!("sources.allowed, entry {number}")
+            }
+        }
+    }
+
     fn is_private(&self, url: &Url) -> bool {
         self.private.iter().any(|bucket| bucket.covers(url))
     }

@@ -27,6 +27,7 @@ use folder::FolderOrigin;
 pub(crate) use guarded::GuardedClient;
 use hosted::HostedOrigin;
 use http::HttpClient;
+pub(crate) use listing::ZoneListing;
 pub use memory::IdleReservation;
 pub use memory::Reservation;
 pub use memory::SourceMemory;
@@ -55,6 +56,7 @@ mod folder;
 mod guarded;
 mod hosted;
 mod http;
+mod listing;
 mod memory;
 mod original;
 mod outcome;
@@ -97,7 +99,7 @@ pub struct Origins<'a> {
 enum ZoneClient {
     Folder(FolderOrigin),
     Http { client: HttpClient, base: Url },
-    Bucket,
+    Bucket(String),
     None,
 }
 
@@ -136,7 +138,9 @@ impl Sources {
                 client: HttpClient::new(config, EgressPolicy::Anywhere)?,
                 base: base.clone(),
             },
-            ZoneOrigin::Bucket(name) if buckets.contains_key(name) => ZoneClient::Bucket,
+            ZoneOrigin::Bucket(name) if buckets.contains_key(name) => {
+                ZoneClient::Bucket(name.clone())
+            }
             ZoneOrigin::Bucket(name) => return Err(SetupError::NoBucket(name.clone())),
             ZoneOrigin::None => ZoneClient::None,
         };
@@ -277,7 +281,7 @@ impl Sources {
             (SourceLocation::Zone { .. }, ZoneClient::Http { base, .. }) => server(base),
             (
                 SourceLocation::Zone { .. },
-                ZoneClient::Folder(_) | ZoneClient::Bucket | ZoneClient::None,
+                ZoneClient::Folder(_) | ZoneClient::Bucket(_) | ZoneClient::None,
             ) => "zone:".to_owned(),
         }
     }
@@ -315,7 +319,7 @@ impl Sources {
                 folder.fetch(path, known, context).await?
             }
             // The allowlist approves paths of such a zone as keys of the bucket, and without a zone none.
-            (SourceLocation::Zone { .. }, ZoneClient::Bucket | ZoneClient::None) => {
+            (SourceLocation::Zone { .. }, ZoneClient::Bucket(_) | ZoneClient::None) => {
                 return Err(SourceError::NotFound { negative_ttl: None });
             }
         };

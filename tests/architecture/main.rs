@@ -132,7 +132,7 @@ const MODULES: [(&str, &[&str]); 31] = [
             "response",
         ],
     ),
-    // `hosted`: images that were deleted are purged, and the variants of new ones are made.
+    // `hosted`: images that were deleted are purged, and the variants of new ones are made. `response`: the answer to a client as operators see it.
     (
         "operator",
         &[
@@ -147,6 +147,7 @@ const MODULES: [(&str, &[&str]); 31] = [
             "request",
             "error",
             "telemetry",
+            "response",
             "pipeline",
         ],
     ),
@@ -189,12 +190,14 @@ const MODULES: [(&str, &[&str]); 31] = [
             "api",
         ],
     ),
-    // Beside `server`, on an address of its own; what a request's host is, both read alike. `telemetry`: how often refusals are logged.
+    // Beside `server`, on an address of its own; what a request's host is, both read alike. `telemetry`: how often refusals are logged. `options`:
+    // the playground has a control for each.
     (
         "admin",
         &[
             "token",
             "telemetry",
+            "options",
             "response",
             "pipeline",
             "operator",
@@ -224,7 +227,7 @@ const MODULES: [(&str, &[&str]); 31] = [
     ),
     // The commands: `transform` is the policy and the renderer without a server. `bucket`: what is in one is to be warmed. `cpu`: how much
     // memory there is. `files`: the folder of a cache is made so that nobody else can read it. `hosted`: which token of the settings may write.
-    // `units`: how long a signed URL is valid.
+    // `units`: how long a signed URL is valid. `operator`: `check` says what would become of a URL.
     (
         "cli",
         &[
@@ -242,6 +245,7 @@ const MODULES: [(&str, &[&str]); 31] = [
             "telemetry",
             "config",
             "pipeline",
+            "operator",
             "server",
             "api",
             "webhook",

@@ -4,6 +4,7 @@
 mod admin;
 mod aims;
 mod caching;
+mod check_command;
 mod client_limits;
 mod clients;
 mod cors;
@@ -30,6 +31,7 @@ mod logging;
 mod long_originals;
 mod mirror;
 mod originals;
+mod playground;
 mod protection;
 mod protocol;
 mod purging;

@@ -42,6 +42,19 @@ pub(super) struct Reader {
     client: AmazonS3,
 }
 
+/// A page of the list of keys.
+#[derive(Clone, Copy, Default)]
+pub(super) struct ListPage<'a> {
+    /// What the keys start with.
+    pub prefix: &'a str,
+    /// The key that the page follows; not beside `next`.
+    pub after: Option<&'a str>,
+    /// The token of the page.
+    pub next: Option<&'a str>,
+    /// Keys with this behind the prefix are one entry together.
+    pub delimiter: Option<&'a str>,
+}
+
 impl Reader {
     /// A reader of the bucket at `base`, with the retries that `builder` has. Without a signer, requests are anonymous.
     pub(super) fn new(
@@ -67,20 +80,19 @@ impl Reader {
         self.read(&object_url(&self.base, key), options).await
     }
 
-    /// Requests a page of the list of keys that start with `prefix`: the one at `next`, or else the one that follows the key `after`.
+    /// Requests a page of a list of keys.
     pub(super) async fn list(
         &self,
-        prefix: &str,
-        after: Option<&str>,
-        next: Option<&str>,
+        page: ListPage<'_>,
         options: GetOptions,
     ) -> object_store::Result<Vec<u8>> {
         // Sorted by name, as they are signed.
         let parameters = [
-            ("continuation-token", next),
+            ("continuation-token", page.next),
+            ("delimiter", page.delimiter),
             ("list-type", Some("2")),
-            ("prefix", Some(prefix)),
-            ("start-after", after),
+            ("prefix", Some(page.prefix)),
+            ("start-after", page.after),
         ];
         let query: Vec<String> = parameters
             .into_iter()

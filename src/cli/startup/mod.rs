@@ -67,15 +67,7 @@ impl Startup {
     /// [`CommandError`] has a line for everything that is wrong with the settings, or else with the arguments.
     pub(super) fn of(arguments: &ServeArguments) -> Result<Startup, CommandError> {
         let file = settings_file(arguments.options.config.as_deref());
-        let mut config = file
-            .map_or_else(Config::of_environment, Config::load)
-            .map_err(|error| match (file, &arguments.options.config) {
-                (Some(file), None) => CommandError::new(format!(
-                    "{error}\nthe settings are those of `{}` in this folder; `--config FILE` names another file",
-                    file.display()
-                )),
-                _ => CommandError::new(error),
-            })?;
+        let mut config = arguments.read(file)?;
         let is_unconfigured = file.is_none();
         let has_default_zone = config.zone.origin == Config::default().zone.origin;
         let is_new_zone = arguments.apply(&mut config, is_unconfigured)?;
@@ -99,6 +91,45 @@ impl Startup {
 }
 
 impl ServeArguments {
+    /// Arguments for those who only look at settings: what would be served, and which origins would be allowed.
+    pub(super) fn of_zone(
+        target: Option<PathBuf>,
+        allow: Vec<String>,
+        config: Option<PathBuf>,
+    ) -> Self {
+        ServeArguments {
+            target,
+            options: ServeOptions {
+                listen: None,
+                allow,
+                cache: None,
+                config,
+            },
+        }
+    }
+
+    /// The settings with the arguments over them, but for the cache.
+    ///
+    /// # Errors
+    /// As [`Startup::of`].
+    pub(super) fn settings(&self) -> Result<Config, CommandError> {
+        let file = settings_file(self.options.config.as_deref());
+        let mut config = self.read(file)?;
+        self.apply(&mut config, file.is_none())?;
+        Ok(config)
+    }
+
+    fn read(&self, file: Option<&Path>) -> Result<Config, CommandError> {
+        let read = file.map_or_else(Config::of_environment, Config::load);
+        read.map_err(|error| match (file, &self.options.config) {
+            (Some(file), None) => CommandError::new(format!(
+                "{error}\nthe settings are those of `{}` in this folder; `--config FILE` names another file",
+                file.display()
+            )),
+            _ => CommandError::new(error),
+        })
+    }
+
     /// Puts the arguments over the settings, but for the cache. Returns whether the zone is not that of the settings.
     fn apply(&self, config: &mut Config, is_unconfigured: bool) -> Result<bool, CommandError> {
         let mut wrong = Vec::new();

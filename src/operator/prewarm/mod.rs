@@ -50,6 +50,16 @@ impl Client {
         }
     }
 
+    /// What its `Accept` header says.
+    pub(crate) const fn accept_header(self) -> &'static str {
+        match self {
+            Client::Jxl => "image/jxl,image/avif,image/webp,image/*,*/*;q=0.8",
+            Client::Avif => "image/avif,image/webp,image/*,*/*;q=0.8",
+            Client::Webp => "image/webp,image/*,*/*;q=0.8",
+            Client::None => "*/*",
+        }
+    }
+
     fn accept(self) -> Accept {
         let (jxl, avif, webp) = match self {
             Client::Jxl => (true, true, true),

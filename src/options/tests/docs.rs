@@ -5,27 +5,15 @@
 use std::fs;
 use std::path::Path;
 
-use crate::options::definitions::ROWS;
+use crate::options::definitions::OPTION_ROWS;
 
 const BEGIN: &str = "<!-- options -->\n";
 const END: &str = "<!-- /options -->\n";
 
-/// What the table says of one option.
-pub(crate) struct Row {
-    /// The long name, then the aliases.
-    pub names: &'static [&'static str],
-    /// What its values must be.
-    pub values: &'static str,
-    /// What applies without the option.
-    pub default: &'static str,
-    /// What it does: the comment of its definition, one space before each line.
-    pub meaning: &'static str,
-}
-
 fn table() -> String {
     let mut table = "<!-- made from src/options/definitions.rs -->\n".to_owned();
     table.push_str("| option | value | without it | meaning |\n| --- | --- | --- | --- |\n");
-    for row in ROWS {
+    for row in OPTION_ROWS {
         let names: Vec<String> = row.names.iter().map(|name| format!("`{name}`")).collect();
         let names = names.join(", ");
         let values = row.values.trim_start_matches("a ");

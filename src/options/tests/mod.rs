@@ -3,6 +3,7 @@
 pub(crate) mod arbitrary;
 mod canonical;
 pub(crate) mod docs;
+mod domains;
 mod generators;
 mod grammar;
 mod values;

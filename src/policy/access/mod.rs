@@ -6,7 +6,7 @@ mod config;
 use crate::options::{Options, Pixels, Warning, Width};
 use crate::policy::error::Denial;
 use crate::policy::refusal::SignatureError;
-use crate::request::{ImageRequest, UrlSignature};
+use crate::request::{ImageRequest, Prefixes, UrlSignature, sign};
 use crate::signature;
 use crate::signature::SigningKeys;
 
@@ -58,6 +58,12 @@ impl Access {
     /// Whether URLs may have signatures.
     pub(crate) fn reads_signatures(&self) -> bool {
         !self.keys.is_empty()
+    }
+
+    /// A URL, from the slash of its path on, signed by the first key. `None` where there is no key, or the URL cannot be signed.
+    pub(super) fn sign(&self, target: &str, prefixes: &Prefixes) -> Option<String> {
+        let id = self.keys.first()?;
+        sign(target, prefixes, (id, self.keys.find(id)?), None)
     }
 
     /// Decides about a request. `wanted` is the width that its client wants where the URL says `width=auto`.

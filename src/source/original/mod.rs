@@ -208,7 +208,7 @@ impl Sources {
             // No redirect leads into a folder, and the allowlist approves paths of a bucket as its keys, and without a zone none.
             (
                 SourceLocation::Zone { .. },
-                ZoneClient::Folder(_) | ZoneClient::Bucket | ZoneClient::None,
+                ZoneClient::Folder(_) | ZoneClient::Bucket(_) | ZoneClient::None,
             ) => Err(SourceError::NotFound { negative_ttl: None }),
         }
     }

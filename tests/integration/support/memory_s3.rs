@@ -1,7 +1,7 @@
 //! An S3 server within the process of the test, which keeps objects of every key: servers on a file system merge slashes. It checks signatures, and
 //! remembers what was asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -13,8 +13,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
 use s3s::dto::{
-    GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, ListObjectsV2Input,
-    ListObjectsV2Output, Object, StreamingBlob,
+    CommonPrefix, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
+    ListObjectsV2Input, ListObjectsV2Output, Object, StreamingBlob,
 };
 use s3s::s3_error;
 use s3s::service::S3ServiceBuilder;
@@ -146,6 +146,7 @@ impl S3 for Objects {
         let ListObjectsV2Input {
             prefix,
             start_after,
+            delimiter,
             ..
         } = request.input;
         let prefix = prefix.unwrap_or_default();
@@ -154,12 +155,27 @@ impl S3 for Objects {
         let keys = objects
             .keys()
             .filter(|key| key.starts_with(&prefix) && **key > after);
-        let contents = keys.map(|key| Object {
-            key: Some(key.clone()),
-            ..Object::default()
+        let mut folders = BTreeSet::new();
+        let mut contents = Vec::new();
+        for key in keys {
+            let rest = &key[prefix.len()..];
+            let end = delimiter.as_deref().and_then(|mark| rest.find(mark));
+            match end {
+                Some(end) => {
+                    folders.insert(key[..=prefix.len() + end].to_owned());
+                }
+                None => contents.push(Object {
+                    key: Some(key.clone()),
+                    ..Object::default()
+                }),
+            }
+        }
+        let folders = folders.into_iter().map(|prefix| CommonPrefix {
+            prefix: Some(prefix),
         });
         Ok(S3Response::new(ListObjectsV2Output {
-            contents: Some(contents.collect()),
+            contents: Some(contents),
+            common_prefixes: Some(folders.collect()),
             is_truncated: Some(false),
             ..ListObjectsV2Output::default()
         }))

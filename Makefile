@@ -9,7 +9,7 @@ help:
 	@echo "                    answers meanwhile; PORTABLE=1 for the build without cmake and nasm"
 	@echo "make asan           tests of the codecs, and 20,000 changed files, with the C code under AddressSanitizer; FILES=100 LARGE=9 SEED=2"
 	@echo "make oracle         pictures beside those of Pillow, LittleCMS and sharp: tables, and sheets to look at"
-	@echo "make browser        Chromium visits a site through safelight, with a folder, a server and a bucket as its zone, and the gallery: target/browser/*.png"
+	@echo "make browser        Chromium visits a site through safelight, with a folder, a server and a bucket as its zone, the gallery and the playground: target/browser/*.png"
 	@echo "make test-browsers  sites of six frameworks in Chromium and Firefox, on a phone and on a desktop: target/frameworks/screenshots"
 	@echo "make bench          speed, size, looks and memory beside sharp and nginx, one table; ONLY=jpeg,memory for some of it;"
 	@echo "                    needs Python 3.11 with venv, Node with npm, and Debian's apt-get"
@@ -107,11 +107,13 @@ BROWSER = target/browser
 browser:
 	@.ci/tools
 	@command -v chromium >/dev/null || { echo "please install: chromium"; exit 1; }
+	@command -v npm >/dev/null || { echo "please install: nodejs and npm (for axe-core)"; exit 1; }
 	@command -v apt-get >/dev/null || { echo "please run it on Debian or its like: a font comes from Debian's packages (apt-get)"; exit 1; }
 	cargo build
 	python3 -m venv $(BROWSER)/python
 	$(BROWSER)/python/bin/pip install --quiet --disable-pip-version-check -r tests/browser/requirements.txt
-	$(BROWSER)/python/bin/python -B tests/browser/visit.py target/debug/safelight --folder $(BROWSER)
+	npm install --silent --no-audit --no-fund --prefix $(BROWSER) axe-core@4.14.1
+	$(BROWSER)/python/bin/python -B tests/browser/visit.py target/debug/safelight --folder $(BROWSER) --axe $(BROWSER)/node_modules/axe-core/axe.min.js
 
 # Sites of frameworks in browsers: see tests/frameworks/README.md. The scripts lie beside their packages, where Node looks for them.
 FRAMEWORKS = target/frameworks

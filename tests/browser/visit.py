@@ -1,11 +1,11 @@
 """A browser visits a site through safelight, with a folder, a web server and a bucket as its zone: `make browser`.
 
-    visit.py SAFELIGHT --folder FOLDER [--chromium BINARY]
+    visit.py SAFELIGHT --folder FOLDER --axe FILE [--chromium BINARY]
 
 FOLDER keeps packages between runs; the screenshots and logs of the last run are in it. On every page pictures, scripts, styles, fonts and the film have to
 work, and the browser must report no error. Each zone is visited without flows and with one for all paths, and the bytes of pictures are compared.
 Then Chromium shows JPEG XL of every kind (jxl.py), a page of another host with `Cross-Origin-Embedder-Policy` shows pictures and reads their pixels, and pictures are added to the gallery of
-`examples/cat-gallery` (gallery.py).
+`examples/cat-gallery` (gallery.py). The playground is used on four screens (playground.py), where FILE, axe.min.js of the package axe-core, looks for faults.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import origin
 import contenders
 import gallery
 import jxl
+import playground
 import processes
 from shared import BUCKET, SeaweedFS
 
@@ -169,6 +170,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("safelight", type=pathlib.Path)
     parser.add_argument("--folder", type=pathlib.Path, required=True)
+    parser.add_argument("--axe", type=pathlib.Path, required=True)
     parser.add_argument("--chromium", default=shutil.which("chromium"))
     given = parser.parse_args()
     folder, binary = given.folder.resolve(), given.safelight.resolve()
@@ -207,6 +209,7 @@ def main():
         jxl.make(kinds, mirror.PHOTOS / "dogs.jpg")
         safelight = Safelight(binary, scratch, f"file:{kinds}")
         stack.callback(safelight.stop)
+        wrong += playground.visit_playground(browser, binary, folder, scratch, given.axe.read_text())
         wrong += jxl.show(Visit(browser), f"http://127.0.0.1:{safelight.port}", folder)
     for one in wrong:
         print(f"WRONG: {one}")

@@ -5,6 +5,7 @@ mod admin;
 mod aims;
 mod caching;
 mod check_command;
+mod client_library;
 mod client_limits;
 mod clients;
 mod cors;

@@ -75,10 +75,16 @@ fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
 }
 
-fn command(folder: &Path, words: &[&str]) -> Command {
+/// A command in a folder.
+pub fn command(folder: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(words[0]);
     command.args(&words[1..]).current_dir(folder);
     command
+}
+
+/// The folder in which the packages for Node are installed, or why they cannot be.
+pub fn node_packages() -> Result<PathBuf, String> {
+    NODE.folder()
 }
 
 impl Packages {

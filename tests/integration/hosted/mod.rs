@@ -6,7 +6,7 @@ mod attacks;
 mod bad_input;
 mod blobs;
 mod buckets;
-mod clients;
+pub mod clients;
 mod direct;
 mod forms;
 mod gallery;

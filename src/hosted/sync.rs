@@ -197,12 +197,10 @@ async fn background(hosted: Weak<Hosted>) {
         } else if is_lost && next_pass > now + RETRY {
             next_pass = now + RETRY;
         }
-        if hosted.is_shared() {
-            if now >= next_settings {
-                next_settings = now + hosted.config.record_ttl.duration().max(TICK);
-                if let Err(error) = hosted.account.refresh(&hosted.objects).await {
-                    tracing::warn!(%error, "the settings of hosted images cannot be read again");
-                }
+        if hosted.is_shared() && now >= next_settings {
+            next_settings = now + hosted.config.record_ttl.duration().max(TICK);
+            if let Err(error) = hosted.account.refresh(&hosted.objects).await {
+                tracing::warn!(%error, "the settings of hosted images cannot be read again");
             }
         }
         // A folder is locked.

@@ -1,5 +1,5 @@
 # The front door. `make run` and `make test` do all the set-up there is.
-.PHONY: help run test test-portable test-browsers small asan oracle browser bench bench-crops bench-calibrate bench-parts bench-tools sbom tools clean
+.PHONY: help docs run test test-portable test-browsers small asan oracle browser bench bench-crops bench-calibrate bench-parts bench-tools sbom tools clean
 
 help:
 	@echo "make run            build and serve examples/photos on http://127.0.0.1:8080"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench-crops    crops of ours, theirs and a perfect reduction beside each other, to look at"
 	@echo "make bench-parts    the parts of a request by themselves"
 	@echo "make sbom           what is linked into safelight, as CycloneDX: target/sbom/safelight.cdx.json"
+	@echo "make docs           a site of the documents in target/book, with search and a picture for each option"
 	@echo "make tools          install the build tools that are missing"
 
 # The libraries as `make test` builds them, and our own code half optimised: sooner ready than `cargo build --release`, whose program is three to
@@ -177,6 +178,12 @@ sbom:
 	mkdir -p target/sbom
 	PATH="$(CURDIR)/target/tools/bin:$$PATH" cargo cyclonedx --format json --all-features --no-build-deps --spec-version 1.5 --override-filename safelight.cdx
 	mv safelight.cdx.json target/sbom/
+
+# The pictures of the options are made by the program itself.
+docs:
+	@.ci/tools docs
+	cargo build
+	@.ci/site target/debug/safelight target/tools/bin/mdbook
 
 tools:
 	@.ci/tools

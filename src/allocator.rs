@@ -30,6 +30,13 @@ pub fn set_up(memory: Option<u64>) {
     }
 }
 
+/// Lets all threads of the process allocate from one arena, where one thread does all work. Must be called before the second thread starts.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn use_one_arena() {
+    // SAFETY: the arguments are numbers, and the process has one thread.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+}
+
 /// Gives free memory back to the system. This takes milliseconds, so it is done when there is nothing else to do.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub fn trim() {
@@ -40,6 +47,10 @@ pub fn trim() {
 /// Does nothing: other C libraries have no such settings.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn set_up(_memory: Option<u64>) {}
+
+/// Does nothing: other C libraries have no arenas.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn use_one_arena() {}
 
 /// Does nothing: other C libraries give free memory back themselves.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]

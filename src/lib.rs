@@ -34,6 +34,7 @@ pub mod signature;
 pub mod clients;
 
 pub mod allocator;
+pub mod memfd;
 
 pub(crate) mod files;
 
@@ -60,6 +61,8 @@ pub mod transform;
 pub mod cache;
 
 pub(crate) mod cpu;
+
+pub mod worker;
 
 pub mod hosted;
 

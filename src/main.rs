@@ -74,6 +74,7 @@ fn main() -> ExitCode {
             Err(error) => return print_error(&error),
         },
         Command::Sign(arguments) => cli::sign(&arguments).map(print),
+        Command::Worker => cli::serve_jobs().map(|()| Vec::new()).map(print),
         Command::Transform {
             input,
             options,

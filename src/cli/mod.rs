@@ -13,6 +13,7 @@ mod sign;
 mod startup;
 mod transform;
 mod warm;
+mod worker;
 
 use std::path::PathBuf;
 
@@ -37,6 +38,7 @@ pub use transform::transform;
 pub use warm::WarmArguments;
 pub use warm::WarmReport;
 pub use warm::warm;
+pub use worker::serve_jobs;
 
 /// How many bytes of memory this process may use, where the system tells.
 pub fn memory() -> Option<u64> {
@@ -80,6 +82,9 @@ pub enum Command {
     Images(Box<ImagesArguments>),
     /// Sign URLs with a key of the settings, as in `sign --expires-in "7 d" /cdn-cgi/image/width=640/cat.jpg`.
     Sign(SignArguments),
+    /// Make pictures for the server that starts this process.
+    #[command(hide = true)]
+    Worker,
     /// Transform one picture without a server, as in `transform cat.jpg width=800,format=webp -o cat.webp`.
     Transform {
         /// The file with the source.

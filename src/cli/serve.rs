@@ -50,9 +50,10 @@ pub async fn serve(
         terminate: signal(SignalKind::terminate()).map_err(CommandError::new)?,
         interrupt: signal(SignalKind::interrupt()).map_err(CommandError::new)?,
     };
-    let pipeline = Pipeline::open(config.pipeline())
-        .await
-        .map_err(CommandError::new)?;
+    let mut settings = config.pipeline();
+    // The file that this process runs, also when another one has taken its name.
+    settings.worker_program = Some("/proc/self/exe".into());
+    let pipeline = Pipeline::open(settings).await.map_err(CommandError::new)?;
     let api = Api::open(&pipeline).map_err(CommandError::new)?;
     let webhooks = Webhooks::open(&pipeline).await;
     let webhooks = webhooks.map_err(CommandError::new)?;

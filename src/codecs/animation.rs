@@ -2,6 +2,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::options::Format;
 
 use crate::codecs::sniff::SourceFormat;
@@ -11,7 +13,7 @@ use crate::pixels::{Raster, Size};
 ///
 /// WebP and APNG store this number. GIF stores how often the animation is *repeated*, which is one less, and stores nothing for a single
 /// play.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LoopCount(pub u32);
 
 impl LoopCount {
@@ -20,7 +22,7 @@ impl LoopCount {
 }
 
 /// What the structure of a file says about an animation, before any frame is decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Animation {
     /// Frames whose data is complete, at least 2. Damage inside the data is found only by decoding, so fewer frames may come out.
     pub frames: u32,
@@ -29,6 +31,17 @@ pub(crate) struct Animation {
     pub size: Size,
     /// Bytes that the largest frame takes while it is decoded, in addition to the canvas.
     pub frame_bytes: u64,
+}
+
+impl Animation {
+    /// Whether a file may be like this: no cost made of these numbers overflows.
+    pub(crate) fn is_plausible(&self) -> bool {
+        self.frames >= 2
+            && self.size.width > 0
+            && self.size.height > 0
+            && self.size.area() <= 1 << 40
+            && self.frame_bytes <= 1 << 44
+    }
 }
 
 /// One complete picture of an animation, composed onto the frames before it.

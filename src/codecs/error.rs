@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::options::Format;
 
 use crate::codecs::sniff::UnsupportedFormat;
@@ -12,7 +14,7 @@ use crate::pixels::error::PixelError;
 const SOURCES: &str = "JPEG, PNG, WebP, GIF, AVIF, JPEG XL, TIFF, BMP, ICO, PNM, QOI or SVG";
 
 /// Why a source could not be turned into the requested picture.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TransformError {
     /// The bytes are not a picture in any known format.
     NotAnImage,
@@ -21,7 +23,7 @@ pub enum TransformError {
     /// A format that is decoded, with a coding that is not: a description of that coding.
     UnsupportedCoding(String),
     /// Metadata must be removed from an original of this media type, but cannot.
-    MetadataStays(&'static str),
+    MetadataStays(String),
     /// The requested format is one that this build does not write.
     NotWritten(Format),
     /// SVG output was requested from a source made of pixels.
@@ -62,6 +64,39 @@ pub enum TransformError {
 }
 
 impl TransformError {
+    /// The error as it may be told when another process says it: its text is bounded, and plain.
+    pub(crate) fn tamed(mut self) -> Self {
+        const LONGEST: usize = 400;
+        match &mut self {
+            TransformError::UnsupportedCoding(text)
+            | TransformError::MetadataStays(text)
+            | TransformError::Decode(text)
+            | TransformError::Resize(text)
+            | TransformError::Encode(text)
+            | TransformError::Pixels(PixelError::Color(text)) => {
+                let plain = |character: char| {
+                    if character.is_control() {
+                        ' '
+                    } else {
+                        character
+                    }
+                };
+                *text = text.chars().take(LONGEST).map(plain).collect();
+            }
+            TransformError::NotAnImage
+            | TransformError::UnsupportedFormat(_)
+            | TransformError::NotWritten(_)
+            | TransformError::NotADrawing
+            | TransformError::ZeroSized
+            | TransformError::TooManyPixels { .. }
+            | TransformError::TooCostly { .. }
+            | TransformError::Pixels(PixelError::OutOfMemory { .. })
+            | TransformError::OutputTooLarge { .. }
+            | TransformError::OutOfTime => {}
+        }
+        self
+    }
+
     /// The message about a format that is recognised but not decoded.
     pub(crate) fn unsupported_format(name: &str) -> String {
         format!("the source is {name}, which cannot be transformed: use {SOURCES}")

@@ -1,17 +1,18 @@
 //! The limits that one render must stay within, from the section `[limits]`.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::units::ByteSize;
 
 /// The limits of one render, from the section `[limits]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Pixels of a source: width times height.
     pub source_pixels: u64,
     /// The longest side of an output, in pixels.
     pub output_side: u32,
     /// Memory that one render may take, by the estimate made from its header.
+    #[serde(serialize_with = "as_number", deserialize_with = "of_number")]
     pub render_memory: ByteSize,
     /// Pixels of the largest output in AVIF or JPEG XL; larger outputs become WebP.
     pub avif_pixels: u64,
@@ -26,7 +27,7 @@ pub struct Limits {
 }
 
 /// What is answered for a source whose end is missing, because its upload broke off or is still running.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TruncatedSources {
     /// The rows that are there, with a warning, if they are nine tenths of all rows or more.
@@ -37,7 +38,7 @@ pub enum TruncatedSources {
 }
 
 /// What is answered for an animation with more pixels than the limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LargeAnimations {
     /// The source, unchanged.
@@ -45,6 +46,15 @@ pub enum LargeAnimations {
     Original,
     /// Its first frame, transformed.
     Still,
+}
+
+/// Settings have sizes with units; between processes they are numbers.
+fn as_number<S: Serializer>(size: &ByteSize, output: S) -> Result<S::Ok, S::Error> {
+    output.serialize_u64(size.bytes())
+}
+
+fn of_number<'de, D: Deserializer<'de>>(input: D) -> Result<ByteSize, D::Error> {
+    u64::deserialize(input).map(ByteSize::new)
 }
 
 impl Limits {

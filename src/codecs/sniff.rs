@@ -1,11 +1,13 @@
 //! Recognises the format of a source by its first bytes. File extension and Content-Type are never trusted.
 
+use serde::{Deserialize, Serialize};
+
 use crate::options::Format;
 
 use crate::codecs::svg::detect::{could_become_svg, is_svg};
 
 /// The format of a source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum SourceFormat {
     Jpeg,
     Png,
@@ -97,7 +99,7 @@ impl SourceFormat {
 }
 
 /// Picture formats that are recognised but not decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UnsupportedFormat {
     /// Only in a build without libheif.
     Heic,

@@ -236,6 +236,7 @@ impl Config {
             cache: self.cache.clone(),
             hosted: self.hosted.clone(),
             limits: self.limits.clone(),
+            worker_program: None,
         }
     }
 

@@ -30,6 +30,8 @@ use self::workers::{Notification, Scheduler};
 pub(crate) use self::cost::{Cost, Lane, Priority, Rejection};
 pub(crate) use self::lanes::LaneCounts;
 pub(crate) use self::memory::MemoryLimit;
+pub(crate) use self::system::charge;
+pub(crate) use self::workers::{IDLE_NICE, NICE};
 
 /// Worker threads for CPU work, with a bounded queue and bounded memory.
 pub(crate) struct CpuPool {
@@ -59,6 +61,20 @@ pub enum CpuError {
     Panicked,
 }
 
+/// How many workers a pool has; 0: one for each processor.
+fn worker_count(configured: usize) -> usize {
+    NonZeroUsize::new(configured)
+        .or_else(|| thread::available_parallelism().ok())
+        .map_or(1, NonZeroUsize::get)
+}
+
+/// How many threads a pool has: for foreground work and the share of background work, and for idle work.
+pub(crate) fn thread_counts(configured: usize, share: u8) -> (usize, usize) {
+    let workers = worker_count(configured);
+    let share = Share::new(share, workers, Instant::now()).threads();
+    (workers.saturating_add(1).saturating_add(share), workers)
+}
+
 impl CpuPool {
     /// A pool of `workers` threads (0: one for each processor) whose queue takes `queue` jobs, and whose jobs together may hold `budget` bytes.
     /// Jobs of the share may take `share` percent of the time of so many processors. `on_idle` is called once whenever there has been nothing
@@ -71,14 +87,12 @@ impl CpuPool {
         queue: usize,
         share: u8,
         budget: u64,
-        on_idle: fn(),
+        on_idle: impl Fn() + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let workers = NonZeroUsize::new(workers)
-            .or_else(|| thread::available_parallelism().ok())
-            .map_or(1, NonZeroUsize::get);
+        let workers = worker_count(workers);
         let share = Share::new(share, workers, Instant::now());
         let pool = CpuPool {
-            scheduler: Scheduler::new(Lanes::new(workers, queue, budget, share), on_idle),
+            scheduler: Scheduler::new(Lanes::new(workers, queue, budget, share), Arc::new(on_idle)),
         };
         // Where a thread cannot be started, the pool is dropped, and its other threads end.
         workers::start(&pool.scheduler, workers)?;

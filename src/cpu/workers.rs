@@ -11,10 +11,10 @@ use super::lanes::{Lanes, Worker};
 use super::system;
 
 /// The priority of foreground work and of the share of background work: cache hits and health checks are answered at once while every processor transforms.
-const NICE: i32 = 5;
+pub(crate) const NICE: i32 = 5;
 
 /// The priority of idle work, the lowest that there is: a fiftieth of a processor that another thread wants.
-const IDLE_NICE: i32 = 19;
+pub(crate) const IDLE_NICE: i32 = 19;
 
 /// The stack of a worker, in bytes. The decoder of JPEG XL calls itself for each of up to 64 layers, for which 256 KiB are enough; all other work
 /// fits into 2 MiB, the default. The part that is not used takes no memory.
@@ -40,11 +40,11 @@ pub(super) struct State {
     /// Whether `on_idle` has been called since the last job.
     is_idle_reported: bool,
     /// Called once when there has been nothing to do for a while.
-    on_idle: fn(),
+    on_idle: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Scheduler {
-    pub(super) fn new(lanes: Lanes<Work>, on_idle: fn()) -> Arc<Self> {
+    pub(super) fn new(lanes: Lanes<Work>, on_idle: Arc<dyn Fn() + Send + Sync>) -> Arc<Self> {
         Arc::new(Scheduler {
             state: Mutex::new(State {
                 lanes,
@@ -83,7 +83,7 @@ impl Scheduler {
         let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         if waited.timed_out() && state.lanes.is_empty() {
             state.is_idle_reported = true;
-            let on_idle = state.on_idle;
+            let on_idle = Arc::clone(&state.on_idle);
             drop(state);
             on_idle();
             state = self.lock();

@@ -24,6 +24,7 @@ use crate::policy::Denial;
 use crate::request::RequestError;
 use crate::source::SourceError;
 use crate::transform::TransformError;
+use crate::worker::WorkerError;
 
 /// Why a request has no picture. One variant for each module that can fail.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub enum Error {
     Transform(TransformError),
     /// The server is too busy, or the transformation crashed.
     Cpu(CpuError),
+    /// The process of the transformation has ended, or there is none.
+    Worker(WorkerError),
     /// It took too long.
     TimedOut(Timeout),
     /// The work that the request waited for ended without a result.
@@ -132,7 +135,13 @@ impl Error {
                     "too busy, try again in a moment"
                 }
             },
-            Error::Cpu(CpuError::Panicked) | Error::Lost(_) => "an internal error",
+            Error::Worker(WorkerError::Died(_) | WorkerError::Blocked) => {
+                "the source could not be transformed: it crashes the transformation"
+            }
+            Error::Worker(WorkerError::Unavailable) => "too busy, try again in a moment",
+            Error::Cpu(CpuError::Panicked)
+            | Error::Worker(WorkerError::Panicked)
+            | Error::Lost(_) => "an internal error",
             Error::TimedOut(timeout) => return timeout.to_string(),
         };
         plain.to_owned()
@@ -159,7 +168,11 @@ impl Error {
                 SourceError::Bucket(error) => !matches!(error.problem, BucketProblem::UnusableKey),
                 _ => true,
             },
-            Error::Transform(_) | Error::Cpu(_) | Error::TimedOut(_) | Error::Lost(_) => true,
+            Error::Transform(_)
+            | Error::Cpu(_)
+            | Error::Worker(_)
+            | Error::TimedOut(_)
+            | Error::Lost(_) => true,
         }
     }
 
@@ -180,6 +193,7 @@ impl Error {
             Error::Source(SourceError::Busy(_))
             | Error::Client(ClientError::Requests)
             | Error::Delivery(DeliveryError::Store(_))
+            | Error::Worker(WorkerError::Unavailable)
             | Error::Transform(TransformError::Pixels(PixelError::OutOfMemory { .. })) => SHORTLY,
             _ => return None,
         };
@@ -199,6 +213,7 @@ impl CacheableError for Error {
             | Error::Delivery(_)
             | Error::Transform(_)
             | Error::Cpu(_)
+            | Error::Worker(_)
             | Error::Lost(_) => false,
         }
     }
@@ -236,6 +251,7 @@ impl fmt::Display for Error {
             Error::Source(error) => error.fmt(out),
             Error::Transform(error) => error.fmt(out),
             Error::Cpu(error) => error.fmt(out),
+            Error::Worker(error) => error.fmt(out),
             Error::TimedOut(error) => error.fmt(out),
             Error::Lost(error) => error.fmt(out),
         }
@@ -262,6 +278,7 @@ from! {
     Source(SourceError),
     Transform(TransformError),
     Cpu(CpuError),
+    Worker(WorkerError),
     TimedOut(Timeout),
     Lost(FlightLost),
 }

@@ -49,7 +49,11 @@ impl Error {
                 | SourceError::UnknownBucket(_)
                 | SourceError::Unreadable(_) => false,
             },
-            Error::Transform(_) | Error::Cpu(_) | Error::TimedOut(_) | Error::Lost(_) => true,
+            Error::Transform(_)
+            | Error::Cpu(_)
+            | Error::Worker(_)
+            | Error::TimedOut(_)
+            | Error::Lost(_) => true,
         }
     }
 

@@ -12,6 +12,7 @@ use proptest::prelude::any;
 use proptest::prop_oneof;
 #[cfg(test)]
 use proptest::strategy::BoxedStrategy;
+use serde::{Deserialize, Serialize};
 
 use crate::options::domain::ValueDomain;
 use crate::options::value::{OptionValue, ValueError};
@@ -20,7 +21,7 @@ use crate::options::value::{OptionValue, ValueError};
 const MAX_LENGTH: usize = 128;
 
 /// An sRGB colour with straight (not premultiplied) alpha.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Color {
     /// 0 to 255.
     pub red: u8,

@@ -10,6 +10,7 @@ use proptest::prop_oneof;
 use proptest::sample::select;
 #[cfg(test)]
 use proptest::strategy::BoxedStrategy;
+use serde::{Deserialize, Serialize};
 
 use crate::options::decimals::Fraction;
 use crate::options::domain::ValueDomain;
@@ -53,7 +54,7 @@ impl Fit {
 }
 
 /// Which part of the picture a crop keeps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Gravity {
     /// The middle.
     #[default]
@@ -173,7 +174,7 @@ keywords! {
 }
 
 /// Clockwise rotation as the URL asks for it. The orientation in the metadata of the source is applied before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Rotation {
     /// No rotation.
     Upright,

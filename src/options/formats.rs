@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::options::format::Format;
 
@@ -10,8 +10,8 @@ use crate::options::format::Format;
 const COUNT: usize = 3;
 
 /// Some of JPEG XL, AVIF and WebP, each once, in an order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(try_from = "Vec<String>")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct Formats {
     /// Without gaps: behind the first `None` there are only others.
     list: [Option<Format>; COUNT],
@@ -50,6 +50,12 @@ impl Formats {
             *slot = Some(format);
         }
         kept
+    }
+}
+
+impl From<Formats> for Vec<String> {
+    fn from(formats: Formats) -> Self {
+        formats.iter().map(|format| format.to_string()).collect()
     }
 }
 

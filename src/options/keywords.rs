@@ -21,7 +21,7 @@ macro_rules! keywords {
         { $($(#[$variant_doc:meta])* $variant:ident = $word:literal $(| $synonym:literal)*),+ $(,)? }
     ) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
         pub enum $name {
             $($(#[$variant_doc])* $variant,)+
         }

@@ -10,13 +10,13 @@ use proptest::prop_oneof;
 use proptest::sample::select;
 #[cfg(test)]
 use proptest::strategy::BoxedStrategy;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::options::domain::ValueDomain;
 use crate::options::value::{OptionValue, ValueError, nearest, number};
 
 /// The quality for encoders, 1 to 100. Each encoder maps it to its own scale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u8")]
 pub struct Quality(u8);
 

@@ -7,12 +7,13 @@ use std::num::NonZeroU32;
 use proptest::prelude::Strategy;
 #[cfg(test)]
 use proptest::strategy::BoxedStrategy;
+use serde::{Deserialize, Serialize};
 
 use crate::options::domain::ValueDomain;
 use crate::options::value::{OptionValue, ValueError, nearest, number};
 
 /// A score of SSIMULACRA2, 30 to 95: 50 is a low quality, 70 a high one, and at 90 hardly anybody sees a difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Score(u8);
 
 impl Score {
@@ -54,7 +55,7 @@ impl fmt::Display for Score {
 }
 
 /// The largest size that a file should have, at least 1 byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FileSize(NonZeroU32);
 
 impl FileSize {
@@ -97,7 +98,7 @@ impl fmt::Display for FileSize {
 }
 
 /// What a lossy still should reach. Where one of the two is given, the encoder searches the quality in place of taking a given one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct QualityTarget {
     /// The quality is the lowest that reaches this score.
     pub score: Option<Score>,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::options::border::Border;
 use crate::options::color::Color;
 use crate::options::decimals::{Blur, Factor, Gamma, Sharpen};
@@ -15,7 +17,7 @@ use crate::options::trim::Trim;
 /// Everything that a render depends on, except for the bytes of the source. `Display` is part of the cache key, so it names every field.
 ///
 /// The steps are in the order of the fields: trim, flip, rotate, resize (with crop or pad), background, effects, border.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Recipe {
     /// What is cut away first, in pixels of the source, multiplied by dpr.
     pub trim: Trim,
@@ -82,7 +84,7 @@ impl Default for Recipe {
 }
 
 /// The effort that an encoder spends on a small file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Effort {
     /// As much as a waiting client has patience for.
     Quick,
@@ -92,7 +94,7 @@ pub enum Effort {
 }
 
 /// Changes of colour and sharpness. A change without effect is `None`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Effects {
     /// The radius of a Gaussian blur.
     pub blur: Option<Blur>,
@@ -116,7 +118,7 @@ impl Effects {
 }
 
 /// The kind of output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Output {
     /// JPEG, or PNG when transparency must survive, or GIF for an animation.
     Compatible {

@@ -12,6 +12,7 @@ use proptest::prelude::any;
 use proptest::prop_oneof;
 #[cfg(test)]
 use proptest::strategy::BoxedStrategy;
+use serde::{Deserialize, Serialize};
 
 use crate::options::color::Color;
 use crate::options::decimals::Share;
@@ -19,7 +20,7 @@ use crate::options::domain::ValueDomain;
 use crate::options::value::{OptionValue, ValueError, nearest, number};
 
 /// What is cut away, in all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Trim {
     /// Cut from this side.
     pub top: Option<Length>,
@@ -106,7 +107,7 @@ impl fmt::Display for TrimBorder {
 }
 
 /// How a border of one colour is found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TrimBorder {
     /// Its colour; `None` takes the colour from the picture.
     pub color: Option<Color>,
@@ -117,7 +118,7 @@ pub struct TrimBorder {
 }
 
 /// A distance along a side of the source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Length {
     /// A number of pixels.
     Pixels(u32),

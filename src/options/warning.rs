@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The first words of a warning about a truncated source, by which it is recognised among others.
 const TRUNCATED: &str = "the source ends early";
 
 /// One warning. The text stands inside the quotes of a `Warning` header, so it is printable ASCII without quotes and backslashes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "String")]
 pub struct Warning(Cow<'static, str>);
 
 impl Warning {
@@ -39,6 +42,13 @@ impl Warning {
     /// The text.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// What another process says may hold anything.
+impl From<String> for Warning {
+    fn from(text: String) -> Self {
+        Warning::new(text)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The settings that the pipeline is built from. The module `config` collects them from several sections.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::limits::LimitsConfig;
@@ -47,6 +48,8 @@ pub struct Config {
     pub hosted: hosted::Config,
     /// What one request, and all of them together, may take.
     pub limits: LimitsConfig,
+    /// The binary that worker processes are started from. Without one, pictures are made in threads.
+    pub worker_program: Option<PathBuf>,
 }
 
 impl Config {

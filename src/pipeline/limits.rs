@@ -8,6 +8,7 @@ use serde::de;
 
 use crate::transform::{LargeAnimations, Limits, TruncatedSources, largest_avif};
 use crate::units::{AutoByteSize, ByteSize, above_zero};
+use crate::worker::Isolation;
 
 /// What one request may use, and what all requests together may use.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -32,6 +33,8 @@ pub struct LimitsConfig {
     pub rasterize_svg: bool,
     /// How a JPEG that ends early is answered.
     pub truncated: TruncatedSources,
+    /// Whether pictures are made in processes of their own.
+    pub isolation: Isolation,
     /// How many renders run at once, besides one small render; 0: one for each processor.
     #[serde(deserialize_with = "workers")]
     pub workers: usize,
@@ -89,6 +92,7 @@ impl Default for LimitsConfig {
             large_animations,
             rasterize_svg,
             truncated,
+            isolation: Isolation::default(),
             workers: 0,
             queue: 200,
             upgrade_share: 10,

@@ -8,6 +8,7 @@ use crate::cpu::{Lane, LaneCounts};
 use crate::hosted::Stats;
 use crate::pipeline::Pipeline;
 use crate::source::FetchCounts;
+use crate::worker::WorkerStats;
 
 impl Pipeline {
     /// All metrics as text, in the format of Prometheus.
@@ -21,6 +22,9 @@ impl Pipeline {
         }
         self.metrics.work.set_hosted_waiting(self.eager.len());
         self.metrics.work.set_cpu_reserved(self.cpu.reserved());
+        if let Some(stats) = self.workers.stats() {
+            self.set_workers(&stats);
+        }
         let FetchCounts { running, waiting } = self.sources.fetches();
         self.metrics.work.set_fetches(waiting, running);
         self.metrics
@@ -67,6 +71,20 @@ impl Pipeline {
             self.set_images(hosted.stats());
         }
         self.metrics.text()
+    }
+
+    fn set_workers(&self, stats: &WorkerStats) {
+        let metrics = &self.metrics.processes;
+        metrics.set_processes("ready", stats.ready);
+        metrics.set_processes("busy", stats.busy);
+        metrics.set_started(stats.started);
+        for (death, count) in &stats.deaths {
+            metrics.set_failures(death.word(), *count);
+        }
+        metrics.set_failures("blocked", stats.blocked);
+        for (layer, is_there) in stats.confinement {
+            metrics.set_confinement(layer, is_there);
+        }
     }
 
     fn set_images(&self, stats: &Stats) {

@@ -68,6 +68,7 @@ use crate::source::{Origins, SetupError, SourceMemory, Sources};
 use crate::telemetry::{AccessLog, Metrics};
 use crate::transform::Limits;
 use crate::units::{AutoByteSize, ByteSize};
+use crate::worker::Workers;
 
 /// Every module of a server, joined.
 pub struct Pipeline {
@@ -82,6 +83,7 @@ pub struct Pipeline {
     source_memory: SourceMemory,
     pub(crate) cache: Arc<Cache>,
     pub(crate) cpu: CpuPool,
+    pub(crate) workers: Workers,
     hosted: Option<Arc<Hosted>>,
     /// Approves images that are uploaded by their URL.
     upload_allowlist: Allowlist,
@@ -128,6 +130,8 @@ pub enum PipelineError {
     Hosted(HostedError),
     /// The system refused the worker threads.
     Workers(io::Error),
+    /// The system refused the worker processes.
+    Processes(io::Error),
 }
 
 impl Pipeline {
@@ -175,12 +179,20 @@ impl Pipeline {
             &config.cache.rule,
         )
         .map_err(PipelineError::Sources)?;
+        let workers = workers::open(&config, &limits).map_err(PipelineError::Processes)?;
+        if workers.are_processes() {
+            source_memory.share();
+        }
+        let idle_workers = workers.clone();
         let cpu = CpuPool::new(
             config.limits.workers,
             config.limits.queue,
             config.limits.upgrade_share,
             limits.render_memory.bytes(),
-            allocator::trim,
+            move || {
+                idle_workers.trim();
+                allocator::trim();
+            },
         )
         .map_err(PipelineError::Workers)?;
         Ok(Arc::new(Pipeline {
@@ -217,6 +229,7 @@ impl Pipeline {
                 .await
                 .map_err(PipelineError::Hosted)?,
             cpu,
+            workers,
             request_memo: RequestMemo::default(),
             metrics: Metrics::default(),
         }))
@@ -436,6 +449,12 @@ impl fmt::Display for PipelineError {
             PipelineError::Sources(error) => error.fmt(out),
             PipelineError::Cache(error) => error.fmt(out),
             PipelineError::Hosted(error) => error.fmt(out),
+            PipelineError::Processes(error) => {
+                write!(
+                    out,
+                    "cannot start the processes that `limits.isolation = \"process\"` asks for: {error}; use \"thread\" where there can be none"
+                )
+            }
             PipelineError::Workers(error) => {
                 write!(
                     out,

@@ -2,7 +2,6 @@
 //! makes a copy; later renders decode the copy.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -15,17 +14,18 @@ use crate::pipeline::background::{BackgroundJob, JobGuard, JobKind};
 use crate::pipeline::render::{OpenedSource, rendition};
 use crate::pipeline::workers::{BACKGROUND_TIMEOUT, Urgency};
 use crate::policy::ApprovedSource;
-use crate::transform::{Budget, Hints, ReducedCopies};
+use crate::transform::{HintFiles, ReducedCopies, ReducedCopyFile};
+use crate::worker::Job;
 
 impl Pipeline {
     /// Adds a cached copy of the source to the hints, if the recipe can be rendered from one. If none is cached, also returns by how much
     /// the copy is smaller that is worth making.
     pub(crate) async fn with_reduced_copy(
         &self,
-        hints: Hints,
+        hints: HintFiles,
         opened: &OpenedSource,
         recipe: &Recipe,
-    ) -> (Hints, Option<u32>) {
+    ) -> (HintFiles, Option<u32>) {
         let OpenedSource {
             name,
             record,
@@ -41,8 +41,18 @@ impl Pipeline {
             let key = RenditionKey::of_reduced_copy(&name.key, record.state(), denominator);
             if let Some(found) = self.cache.find(key).await {
                 self.metrics.work.record_large_source("reduced-copy");
-                let bytes = found.rendition.bytes.clone();
-                return (hints.with_reduced_copy(denominator, bytes), None);
+                let copy = ReducedCopyFile {
+                    denominator,
+                    bytes: found.rendition.bytes.clone(),
+                };
+                let reduced_copy = Some(copy);
+                return (
+                    HintFiles {
+                        reduced_copy,
+                        ..hints
+                    },
+                    None,
+                );
             }
         }
         self.metrics.work.record_large_source("source");
@@ -85,11 +95,14 @@ impl Pipeline {
         denominator: u32,
     ) -> Result<RenderOutput, FlightError<Error>> {
         let urgency = Urgency::background(Priority::Idle, BACKGROUND_TIMEOUT);
-        let source = self.open_source(bytes, urgency).await?;
+        let source = self.open_source(bytes, self.limits, urgency).await?;
         let plan = source.plan_reduced_copy(denominator).map_err(Error::from)?;
         let cost = plan.cost();
-        let work = move || plan.render(&Budget::until(Instant::now() + BACKGROUND_TIMEOUT));
-        let encoded = self.render_on_worker(cost, urgency, work).await?;
+        let job = Job::ReducedCopy {
+            source,
+            denominator,
+        };
+        let encoded = self.render_on_worker(cost, urgency, job).await?;
         Ok(rendition(&key, encoded).into())
     }
 }

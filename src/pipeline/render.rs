@@ -13,13 +13,14 @@ use crate::error::Error;
 use crate::options::Recipe;
 use crate::pipeline::Pipeline;
 use crate::pipeline::workers::{BACKGROUND_TIMEOUT, Urgency};
-use crate::policy::Job;
+use crate::policy;
 use crate::telemetry::RenderStep;
-use crate::transform::{Budget, Encoded, Hints, SaliencyMapPlan, Source, Timings, TransformError};
+use crate::transform::{Encoded, HintFiles, SaliencyMapPlan, Source, Timings, TransformError};
+use crate::worker::Job;
 
 /// A rendition that is to be rendered.
 pub(crate) struct RenderTask {
-    pub job: Job,
+    pub job: policy::Job,
     pub name: SourceName,
     pub priority: Priority,
     /// Who asked for it first, where that is known.
@@ -81,18 +82,21 @@ impl Pipeline {
             &self.render_fingerprint,
         );
         let opened = OpenedSource {
-            source: self.open_source(bytes, urgency).await?,
+            source: self.open_source(bytes, self.limits, urgency).await?,
             name,
             record,
         };
         let hints = self.hints(&opened, &job.recipe, urgency);
         let hints = urgency.deadline.bound(Stage::Render, hints).await;
         let (hints, missing_copy) = hints.map_err(Error::from)??;
-        let plan = opened.source.plan(&job.recipe, &hints);
-        let plan = plan.map_err(Error::from)?;
-        let budget = Budget::until(urgency.deadline.instant());
-        let (cost, work) = (plan.cost(), move || plan.render(&budget));
-        let encoded = self.render_on_worker(cost, urgency, work).await?;
+        let cost = opened.source.price(&job.recipe, &hints);
+        let cost = cost.map_err(Error::from)?;
+        let render = Job::Render {
+            source: opened.source.clone(),
+            recipe: Box::new(job.recipe),
+            hints,
+        };
+        let encoded = self.render_on_worker(cost, urgency, render).await?;
         self.record_render(&encoded);
         if let Some(denominator) = missing_copy
             && !encoded.is_of_truncated()
@@ -129,7 +133,7 @@ impl Pipeline {
         opened: &OpenedSource,
         recipe: &Recipe,
         urgency: Urgency,
-    ) -> Result<(Hints, Option<u32>), FlightError<Error>> {
+    ) -> Result<(HintFiles, Option<u32>), FlightError<Error>> {
         let hints = match urgency.priority {
             Priority::Foreground => self.saliency_map(opened, recipe, urgency).await?,
             Priority::Share | Priority::Idle => {
@@ -147,27 +151,25 @@ impl Pipeline {
         opened: &OpenedSource,
         recipe: &Recipe,
         urgency: Urgency,
-    ) -> Result<Hints, FlightError<Error>> {
+    ) -> Result<HintFiles, FlightError<Error>> {
         if !SaliencyMapPlan::is_needed(recipe) {
-            return Ok(Hints::default());
+            return Ok(HintFiles::default());
         }
         let gravity = recipe.gravity;
         let key = RenditionKey::of_saliency_map(&opened.name.key, opened.record.state(), gravity);
         let (pipeline, source) = (Arc::clone(self), opened.source.clone());
         let render = async move {
             let plan = source.plan_saliency_map(gravity).map_err(Error::from)?;
-            let budget = Budget::until(urgency.deadline.instant());
-            let cost = plan.cost();
-            let work = move || plan.render(&budget);
-            let map = pipeline.render_on_worker(cost, urgency, work).await?;
+            let (cost, job) = (plan.cost(), Job::SaliencyMap { source, gravity });
+            let map = pipeline.render_on_worker(cost, urgency, job).await?;
             Ok::<_, FlightError<Error>>(rendition(&key, map))
         };
         let keep = opened.record.freshness.is_storable();
         match self.cache.get_or_render(key, keep, render).await {
-            Ok(found) => Ok(Hints::of_saliency_map(&found.rendition.bytes)),
+            Ok(found) => Ok(map_hint(&found.rendition)),
             Err(failed) => match &*failed.error {
                 Error::Transform(TransformError::OutOfTime) => Err(failed),
-                _ => Ok(Hints::default()),
+                _ => Ok(HintFiles::default()),
             },
         }
     }
@@ -178,15 +180,21 @@ impl Pipeline {
         recipe: &Recipe,
         name: &SourceName,
         record: &SourceRecord,
-    ) -> Hints {
+    ) -> HintFiles {
         if !SaliencyMapPlan::is_needed(recipe) {
-            return Hints::default();
+            return HintFiles::default();
         }
         let key = RenditionKey::of_saliency_map(&name.key, record.state(), recipe.gravity);
         let found = self.cache.find(key).await;
-        found.map_or_else(Hints::default, |found| {
-            Hints::of_saliency_map(&found.rendition.bytes)
-        })
+        found.map_or_else(HintFiles::default, |found| map_hint(&found.rendition))
+    }
+}
+
+/// A saliency map as a hint.
+fn map_hint(map: &Rendition) -> HintFiles {
+    HintFiles {
+        saliency_map: Some(map.bytes.clone()),
+        reduced_copy: None,
     }
 }
 

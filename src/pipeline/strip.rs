@@ -122,11 +122,12 @@ async fn strip_content(mut content: Content, hides_picture: bool) -> Result<Cont
     let content = stream::iter(start).chain(content);
     let HeadFormat::Known(format) = head else {
         if hides_picture && !is_empty {
-            return Err(TransformError::MetadataStays("content with a coding").into());
+            return Err(TransformError::MetadataStays("content with a coding".to_owned()).into());
         }
         return Ok(content.boxed());
     };
-    let stripper = Stripper::of(format).ok_or(TransformError::MetadataStays(format.mime()))?;
+    let stripper = Stripper::of(format)
+        .ok_or_else(|| TransformError::MetadataStays(format.mime().to_owned()))?;
     let stripped = stream::try_unfold((content, stripper), async |(mut content, mut stripper)| {
         let mut kept = Vec::new();
         while let Some(piece) = content.next().await.transpose()? {

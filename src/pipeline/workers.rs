@@ -1,5 +1,6 @@
 //! Work on the worker threads: how urgent it is, and what is recorded of it.
 
+use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -10,8 +11,12 @@ use crate::cpu;
 use crate::cpu::{Completion, CpuError, Priority};
 use crate::deadline::{Deadline, Stage, Timeout};
 use crate::error::Error;
-use crate::pipeline::Pipeline;
-use crate::transform::{Cost, Encoded, Source, TransformError};
+use crate::pipeline::{Config, Pipeline};
+use crate::transform::{Cost, Encoded, Limits, Source, TransformError};
+use crate::worker::{
+    Answer, Death, Isolation, Job, Order, ProcessConfig, Report, Sink, WorkerError, Workers,
+    no_sink,
+};
 
 /// How long a render may take that no client waits for. On a busy machine one on an idle worker gets a fiftieth of a processor.
 pub(crate) const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(10 * 60);
@@ -48,6 +53,55 @@ impl Urgency {
             client: None,
         }
     }
+
+    /// The order of a job.
+    pub(crate) fn order(self, job: Job, cost: Cost) -> Order {
+        Order {
+            job,
+            deadline: self.deadline.instant(),
+            cost,
+            is_idle: self.priority == Priority::Idle,
+        }
+    }
+}
+
+/// Those who do the jobs, as the settings say.
+///
+/// # Errors
+/// No process can be started.
+pub(crate) fn open(config: &Config, limits: &Limits) -> io::Result<Workers> {
+    let (Isolation::Process, Some(program)) = (config.limits.isolation, &config.worker_program)
+    else {
+        return Ok(Workers::Threads);
+    };
+    let (foreground, idle) = cpu::thread_counts(config.limits.workers, config.limits.upgrade_share);
+    Workers::processes(ProcessConfig {
+        program: program.clone(),
+        foreground,
+        idle,
+        nice: (cpu::NICE, cpu::IDLE_NICE),
+        draws: limits.rasterize_svg,
+        most: limits
+            .render_memory
+            .bytes()
+            .max(config.limits.source_bytes.bytes()),
+    })
+}
+
+/// Does a job on the calling thread, to which the CPU time of the process that does it is charged.
+pub(crate) fn run(workers: &Workers, order: Order, sink: Sink<'_>) -> Result<Answer, WorkerError> {
+    let Report { answer, cpu_time } = workers.run(order, sink)?;
+    cpu::charge(cpu_time);
+    Ok(answer)
+}
+
+/// What came of a job.
+pub(crate) struct JobEnd {
+    pub answer: Answer,
+    /// When it was begun.
+    pub started: Instant,
+    /// Its CPU time, that of another process included, where the system tells it.
+    pub cpu_time: Option<Duration>,
 }
 
 impl Pipeline {
@@ -55,30 +109,32 @@ impl Pipeline {
     pub(crate) async fn open_source(
         &self,
         bytes: Bytes,
+        limits: Limits,
         urgency: Urgency,
     ) -> Result<Source, Error> {
         let cost = Source::cost_of_open(&bytes);
-        let limits = self.limits;
-        let open = move || Source::open(bytes, &limits);
-        let opened = self.run_on_worker(cost, urgency, open).await?;
-        Ok(opened.value?)
+        let job = Job::Open { bytes, limits };
+        let done = self.run_isolated(cost, urgency, job).await?;
+        match done.answer {
+            Answer::Source(opened) => Ok(opened?),
+            _ => Err(CpuError::Panicked.into()),
+        }
     }
 
-    /// Renders on a worker, and records how the CPU time compares with its estimate.
+    /// Does a job that makes a file, and records how the CPU time compares with its estimate.
     pub(crate) async fn render_on_worker(
         &self,
         cost: Cost,
         urgency: Urgency,
-        work: impl FnOnce() -> Result<Encoded, TransformError> + Send + 'static,
+        job: Job,
     ) -> Result<Encoded, Error> {
-        let work = move || (Instant::now(), work());
-        let done = self.run_on_worker(cost, urgency, work).await?;
-        let (started, result) = done.value;
-        let encoded = match result {
-            Err(TransformError::OutOfTime) => {
-                return Err(self.out_of_time(Some(started), urgency));
+        let done = self.run_isolated(cost, urgency, job).await?;
+        let encoded = match done.answer {
+            Answer::Encoded(Err(TransformError::OutOfTime)) => {
+                return Err(self.out_of_time(Some(done.started), urgency));
             }
-            result => result?,
+            Answer::Encoded(made) => made?,
+            _ => return Err(CpuError::Panicked.into()),
         };
         if let Some(cpu_time) = done.cpu_time {
             let format = encoded.format.extension();
@@ -87,6 +143,28 @@ impl Pipeline {
                 .record_cpu_ratio(format, cpu_time, cost.cpu);
         }
         Ok(encoded)
+    }
+
+    /// Does a job on a worker.
+    pub(crate) async fn run_isolated(
+        &self,
+        cost: Cost,
+        urgency: Urgency,
+        job: Job,
+    ) -> Result<JobEnd, Error> {
+        let (workers, order) = (self.workers.clone(), urgency.order(job, cost));
+        let work = move || (Instant::now(), run(&workers, order, &mut no_sink));
+        let done = self.run_on_worker(cost, urgency, work).await?;
+        let (started, answer) = done.value;
+        let answer = answer.map_err(|error| match error {
+            WorkerError::Died(Death::Overdue) => self.out_of_time(Some(started), urgency),
+            error => error.into(),
+        })?;
+        Ok(JobEnd {
+            answer,
+            started,
+            cpu_time: done.cpu_time,
+        })
     }
 
     /// The error of work that did not end in time. Work for a client that ran for at least half of the time of a request would hold

@@ -1,7 +1,9 @@
 //! Sizes and rectangles of pictures.
 
+use serde::{Deserialize, Serialize};
+
 /// Width and height in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Size {
     /// Pixels in a row.
     pub width: u32,

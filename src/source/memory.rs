@@ -5,7 +5,7 @@
 //! because two who do could wait for each other. A small source never waits behind large ones.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -17,6 +17,9 @@ const MAX_SMALL: u64 = 1 << 20;
 
 /// Sources up to this length, in bytes, are freed by the thread that drops them; longer ones on a thread for blocking work.
 const MAX_INLINE_FREE: u64 = 16 << 20;
+
+/// Sources that are longer than this, in bytes, are worth a file that another process can map. It is more than a look at a file needs.
+pub(super) const SHARED_FROM: u64 = 256 << 10;
 
 /// One permit of a semaphore is 1 KiB. A holder gets at most `u32::MAX` permits, which are 4 TiB.
 const UNIT: u64 = 1024;
@@ -32,6 +35,8 @@ struct Pools {
     /// What work that nobody waits for may hold of the other two.
     idle: Pool,
     reserved: AtomicU64,
+    /// Whether other processes will read sources.
+    is_shared: AtomicBool,
     waiting: AtomicUsize,
     /// Called before somebody waits, to free memory.
     relief: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -86,9 +91,20 @@ impl SourceMemory {
             large: Pool::new(total.saturating_sub(quarter).max(1)),
             idle: Pool::new(quarter),
             reserved: AtomicU64::new(0),
+            is_shared: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             relief: OnceLock::new(),
         }))
+    }
+
+    /// Lets large sources arrive in memory that other processes can map.
+    pub(crate) fn share(&self) {
+        self.0.is_shared.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether other processes will read sources.
+    pub(super) fn is_shared(&self) -> bool {
+        self.0.is_shared.load(Ordering::Relaxed)
     }
 
     /// The limit on the size of a source, in bytes.
@@ -174,6 +190,11 @@ impl Reservation {
     /// The size in bytes.
     pub fn bytes(&self) -> u64 {
         bytes_of(self.permit.num_permits())
+    }
+
+    /// Whether another process will read the source.
+    pub(super) fn is_shared(&self) -> bool {
+        self.memory.is_shared()
     }
 
     /// Gives back all but so many bytes.

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::options::{Format, Warning};
 
 use crate::pixels::Size;
 
 /// A finished picture.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Encoded {
-    /// The file.
+    /// The file. Between processes it goes another way.
+    #[serde(skip)]
     pub bytes: Vec<u8>,
     /// The format of the file.
     pub format: Format,
@@ -22,6 +25,11 @@ pub struct Encoded {
 }
 
 impl Encoded {
+    /// Takes the file out, which does not go between processes with the rest.
+    pub(crate) fn take_file(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+
     /// Whether the end of the source is missing.
     pub fn is_of_truncated(&self) -> bool {
         let mut texts = self.warnings.iter().map(Warning::as_str);
@@ -30,7 +38,7 @@ impl Encoded {
 }
 
 /// Time spent on each step of a render.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timings {
     /// From bytes to pixels.
     pub decode: Duration,

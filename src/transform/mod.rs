@@ -23,7 +23,7 @@ pub(crate) mod source;
 pub use self::budget::Budget;
 pub use self::cost::Cost;
 pub use self::encoded::{Encoded, Timings};
-pub use self::hints::Hints;
+pub use self::hints::{HintFiles, Hints, ReducedCopyFile};
 pub use self::plan::Plan;
 pub use self::plan::batch::{BatchItem, BatchPlan};
 pub use self::plan::cost::largest_avif;
@@ -34,6 +34,7 @@ pub use self::source::Source;
 pub(crate) use crate::codecs::metadata::{Stripper, erase};
 pub use crate::codecs::sniff::UnsupportedFormat;
 pub(crate) use crate::codecs::sniff::{HeadFormat, SourceFormat, sniff, sniff_head};
+pub(crate) use crate::codecs::svg::open_fonts;
 pub use crate::codecs::{LargeAnimations, Limits, TransformError, TruncatedSources};
 pub use crate::pixels::Size;
 

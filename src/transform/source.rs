@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::codecs::animation::Animation;
 use crate::codecs::decode::{Header, frames};
@@ -12,14 +13,15 @@ use crate::pixels::Size;
 use crate::transform::cost::Cost;
 
 /// The bytes of a source, what its header says, and the limits within which it is rendered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Source {
+    #[serde(skip)]
     bytes: Bytes,
     limits: Limits,
     content: Content,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 enum Content {
     /// SVG: there is no header, and the file is read when it is cleaned.
     Drawing {
@@ -85,6 +87,30 @@ impl Source {
             bytes: length.saturating_mul(COPIES).saturating_add(fixed),
             cpu: Duration::from_nanos(length.saturating_mul(time).saturating_add(OPENING_TIME)),
         }
+    }
+
+    /// A source that another process has opened, with its file; `None` where what is said of the file cannot be.
+    pub(crate) fn checked(self, bytes: Bytes, limits: &Limits) -> Option<Source> {
+        let is_right = match &self.content {
+            Content::Drawing { .. } => sniff(&bytes) == Some(SourceFormat::Svg),
+            Content::Raster { header, animation } => {
+                sniff(&bytes) == Some(header.format)
+                    && header.format != SourceFormat::Svg
+                    && header.is_plausible()
+                    && header.size.area() <= limits.source_pixels
+                    && animation.is_none_or(|animation| animation.is_plausible())
+            }
+        };
+        is_right.then_some(Source {
+            bytes,
+            limits: *limits,
+            content: self.content,
+        })
+    }
+
+    /// The file, which does not go between processes with the rest.
+    pub(crate) fn file(&mut self) -> &mut Bytes {
+        &mut self.bytes
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

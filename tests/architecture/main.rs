@@ -17,7 +17,7 @@ use sources::root;
 use sources::sources;
 
 /// Modules in the order in which a request meets them, each with the modules that it imports: no more than these, and no fewer.
-const MODULES: [(&str, &[&str]); 31] = [
+const MODULES: [(&str, &[&str]); 33] = [
     ("units", &[]),
     ("deadline", &[]),
     // Operators have one, and clients of the API have theirs.
@@ -28,6 +28,7 @@ const MODULES: [(&str, &[&str]); 31] = [
     ("clients", &[]),
     // Nothing of ours, and `main` alone calls it.
     ("allocator", &[]),
+    ("memfd", &[]),
     ("files", &[]),
     ("outbound", &[]),
     ("options", &[]),
@@ -51,6 +52,8 @@ const MODULES: [(&str, &[&str]); 31] = [
             "freshness",
             "bucket",
             "policy",
+            // Sources that other processes will read arrive in memory that these can map.
+            "memfd",
         ],
     ),
     // `options`: orientation, canvas and effects take what a recipe says of them.
@@ -72,6 +75,9 @@ const MODULES: [(&str, &[&str]); 31] = [
     ),
     // `clients`, here and below: they take turns.
     ("cpu", &["clients"]),
+    // The jobs that a process of its own may do. `allocator`: such a process gives memory back as well.
+    // `memfd`: files reach such a process as memory.
+    ("worker", &["allocator", "memfd", "options", "transform"]),
     // `policy`: which origins an image may be fetched from. `bucket`: images are kept in one.
     (
         "hosted",
@@ -91,6 +97,7 @@ const MODULES: [(&str, &[&str]); 31] = [
             "transform",
             "cache",
             "cpu",
+            "worker",
             "deadline",
         ],
     ),
@@ -125,6 +132,7 @@ const MODULES: [(&str, &[&str]); 31] = [
             "transform",
             "cache",
             "cpu",
+            "worker",
             "hosted",
             "deadline",
             "error",
@@ -143,6 +151,7 @@ const MODULES: [(&str, &[&str]); 31] = [
             "transform",
             "cache",
             "cpu",
+            "worker",
             "deadline",
             "request",
             "error",
@@ -241,6 +250,7 @@ const MODULES: [(&str, &[&str]); 31] = [
             "policy",
             "transform",
             "cpu",
+            "worker",
             "hosted",
             "telemetry",
             "config",
@@ -268,7 +278,7 @@ const HTTP: [&str; 6] = [
 ];
 
 /// Files that bind a C library, ask the system for something or name instructions of a processor, and so may contain unsafe code.
-const UNSAFE: [&str; 19] = [
+const UNSAFE: [&str; 22] = [
     "src/allocator.rs",
     "src/codecs/decode/frames/webp.rs",
     "src/codecs/decode/heic.rs",
@@ -284,10 +294,13 @@ const UNSAFE: [&str; 19] = [
     "src/codecs/encode/jxl/libjxl.rs",
     "src/codecs/encode/jxl/memory.rs",
     "src/codecs/encode/webp/mod.rs",
+    "src/codecs/svg/draw.rs",
     "src/cpu/system.rs",
+    "src/memfd.rs",
     "src/pixels/resize/kernel.rs",
     "src/pixels/simd.rs",
     "src/server/write_timeout.rs",
+    "src/worker/fault.rs",
 ];
 
 /// Modules that may say `StatusCode`: three that hear it from an origin, and those that answer. `error` alone makes one of a number.

@@ -15,6 +15,7 @@ import avif
 import contenders
 import hits
 import hosted_images
+import isolation
 import memory
 import originals
 import pareto
@@ -40,6 +41,7 @@ GROUPS = {
     "originals": originals.run,
     "hosted": hosted_images.run,
     "shared": shared.run,
+    "isolation": isolation.run,
     "latency": waiting.latency,
     "idle": waiting.idle,
 }

@@ -23,6 +23,7 @@ mod http2;
 mod images_command;
 mod images_failures;
 mod interim;
+mod isolation;
 mod jxl;
 mod keys;
 mod kinds;

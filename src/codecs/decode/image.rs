@@ -2,6 +2,8 @@
 
 use std::num::TryFromIntError;
 
+use serde::{Deserialize, Serialize};
+
 use crate::codecs::TransformError;
 use crate::codecs::sniff::SourceFormat;
 use crate::pixels::color::ColorSpace;
@@ -9,7 +11,7 @@ use crate::pixels::orientation::Orientation;
 use crate::pixels::{Raster, Size};
 
 /// What the header of a source says, before its pixels are decoded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Header {
     pub format: SourceFormat,
     /// The size as stored, before orientation. Both sides are at least 1.
@@ -32,6 +34,20 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// Whether a decoder of this program may have said this: the numbers are such that no cost made of them overflows.
+    pub(crate) fn is_plausible(&self) -> bool {
+        /// More than the samples of any pixel take, with all copies of them.
+        const PIXEL: u64 = 1 << 10;
+        /// More pixels than the frames of any file have.
+        const HIDDEN: u64 = 1 << 40;
+        self.size.width > 0
+            && self.size.height > 0
+            && self.bytes_per_pixel <= PIXEL
+            && self.coefficient_bytes <= PIXEL
+            && self.pixel_bytes <= PIXEL
+            && self.hidden_pixels <= HIDDEN
+    }
+
     /// The size of the decoded raster.
     pub(crate) fn decoded(&self, scale: DecodeScale) -> Size {
         self.supported(scale).of(self.size)

@@ -13,18 +13,37 @@ use crate::codecs::{TransformError, TruncatedSources, decode};
 pub(crate) struct ReducedCopy {
     bytes: Bytes,
     denominator: u32,
+    /// Whether its header may be read; else it is taken for what it must be.
+    is_read: bool,
 }
 
 impl ReducedCopy {
     /// A copy with one pixel for `denominator` pixels of the source on each axis.
     pub(crate) fn new(denominator: u32, bytes: Bytes) -> Self {
-        ReducedCopy { bytes, denominator }
+        ReducedCopy {
+            bytes,
+            denominator,
+            is_read: true,
+        }
+    }
+
+    /// The same, to learn what a picture costs that is made of it: its bytes are not looked at.
+    pub(crate) fn unread(denominator: u32) -> Self {
+        ReducedCopy {
+            bytes: Bytes::new(),
+            denominator,
+            is_read: false,
+        }
     }
 
     /// The copy as the file to decode, if it has the expected size and at least as many pixels as `scale` asks of the source.
     fn in_place_of(&self, source: &Header, scale: DecodeScale) -> Option<SourceFile> {
-        let header = decode::header(&self.bytes).ok()?;
         let size = source.decoded(DecodeScale::one_of(self.denominator));
+        let header = if self.is_read {
+            decode::header(&self.bytes).ok()?
+        } else {
+            Header { size, ..*source }
+        };
         let scale = DecodeScale {
             eighths: scale.eighths * self.denominator,
         };

@@ -4,10 +4,11 @@
 //! estimated first: elements after every `use` is resolved, their depth, pixels of embedded pictures, and then the pixels that each shape,
 //! layer, mask, pattern and filter will touch. The estimates are upper bounds. Text along paths is not rendered, because its cost cannot be
 //! estimated.
+#![expect(unsafe_code, reason = "maps the files of fonts")]
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use resvg::tiny_skia::{IntSize, Pixmap, Transform};
@@ -33,7 +34,25 @@ use crate::pixels::{Channels, Raster, Samples, Size, buffer};
 /// Bytes of stack: several times what the recursive functions of `usvg` and `resvg` need at the greatest allowed depth.
 const STACK: usize = 128 << 20;
 /// The system fonts, loaded when the first SVG is rendered.
-static FONTS: LazyLock<Arc<fontdb::Database>> = LazyLock::new(|| {
+static FONTS: OnceLock<Arc<fontdb::Database>> = OnceLock::new();
+
+/// The fonts for text.
+pub(super) fn fonts() -> Arc<fontdb::Database> {
+    Arc::clone(FONTS.get_or_init(|| Arc::new(system_fonts())))
+}
+
+/// Opens all fonts, for a process that can open no file later. Their files are mapped, not read.
+pub(crate) fn open_fonts() {
+    let mut fonts = system_fonts();
+    let ids: Vec<_> = fonts.faces().map(|face| face.id).collect();
+    for id in ids {
+        // SAFETY: as wherever files are mapped, nobody may change them meanwhile. Programs that install fonts write new files.
+        unsafe { fonts.make_shared_face_data(id) };
+    }
+    let _ = FONTS.set(Arc::new(fonts));
+}
+
+fn system_fonts() -> fontdb::Database {
     let mut fonts = fontdb::Database::new();
     fonts.load_system_fonts();
     let first = fonts
@@ -60,8 +79,8 @@ static FONTS: LazyLock<Arc<fontdb::Database>> = LazyLock::new(|| {
             fonts.set_monospace_family(name);
         }
     }
-    Arc::new(fonts)
-});
+    fonts
+}
 
 /// Renders a sanitized SVG on a transparent background. `target` returns the output size for the intrinsic size.
 ///
@@ -168,7 +187,7 @@ fn options(pixels: u64) -> Options<'static> {
     let left = AtomicU64::new(pixels);
     Options {
         resources_dir: None,
-        fontdb: Arc::clone(&FONTS),
+        fontdb: fonts(),
         image_href_resolver: ImageHrefResolver {
             resolve_data: Box::new(move |_, data, _| {
                 let kind = match sniff(&data)? {

@@ -15,6 +15,7 @@ use crate::policy::{Denial, SignatureError};
 use crate::request::RequestError;
 use crate::source::SourceError;
 use crate::transform::TransformError;
+use crate::worker::WorkerError;
 
 impl Error {
     /// How the error is answered. Numbers and statuses are those that Cloudflare documents; where it documents several statuses for a number, the
@@ -201,6 +202,12 @@ impl Error {
                     }
                 },
                 CpuError::Panicked => (500, 9523, "crash", ErrorCacheClass::NoStore),
+            },
+            Error::Worker(error) => match error {
+                WorkerError::Died(_) => (500, 9523, "worker-crash", ErrorCacheClass::Source),
+                WorkerError::Blocked => (422, 9516, "worker-blocked", ErrorCacheClass::Source),
+                WorkerError::Unavailable => (503, 9522, "no-worker", ErrorCacheClass::NoStore),
+                WorkerError::Panicked => (500, 9523, "crash", ErrorCacheClass::NoStore),
             },
             Error::TimedOut(Timeout(stage)) => match stage {
                 Stage::Fetch => (524, 9504, "source-slow", ErrorCacheClass::NoStore),

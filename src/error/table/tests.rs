@@ -132,7 +132,7 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             ErrorCacheClass::Source,
         ),
         (
-            TransformError::MetadataStays("image/avif").into(),
+            TransformError::MetadataStays("image/avif".to_owned()).into(),
             9520,
             415,
             ErrorCacheClass::Source,

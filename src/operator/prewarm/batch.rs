@@ -15,9 +15,11 @@ use crate::error::Error;
 use crate::options::Format;
 use crate::pipeline::Pipeline;
 use crate::pipeline::render::rendition;
-use crate::pipeline::workers::{BACKGROUND_TIMEOUT, Urgency};
+use crate::pipeline::workers::{BACKGROUND_TIMEOUT, Urgency, run};
 use crate::policy::Job;
-use crate::transform::{BatchItem, BatchPlan, Budget, Encoded, Plan, TransformError};
+use crate::transform::{Cost, Encoded, Plan, TransformError};
+use crate::worker;
+use crate::worker::BatchJob;
 
 /// How the prewarming of a picture ended.
 #[derive(Clone, Debug)]
@@ -201,18 +203,17 @@ impl Pipeline {
         let SourceBytes { record, bytes } = source;
         let count = u32::try_from(missing.len()).unwrap_or(u32::MAX);
         let urgency = Urgency::background(Priority::Idle, BACKGROUND_TIMEOUT.saturating_mul(count));
-        let opened = self.open_source(bytes, urgency).await?;
+        let opened = self.open_source(bytes, self.limits, urgency).await?;
         let mut items = Vec::with_capacity(missing.len());
         for MissingRendition { job, .. } in missing {
-            items.push(BatchItem {
-                recipe: job.recipe.clone(),
-                hints: self.cached_saliency_map(&job.recipe, name, &record).await,
-            });
+            let hints = self.cached_saliency_map(&job.recipe, name, &record).await;
+            items.push((job.recipe.clone(), hints));
         }
         let mut rendered = vec![None; missing.len()];
-        for (numbers, plan) in opened.plan_batches(items, self.cpu.background_bytes()) {
+        for (numbers, batch, cost) in BatchJob::split(&opened, &items, self.cpu.background_bytes())
+        {
             let keys = numbers.iter().map(|&number| missing[number].key).collect();
-            let outcomes = self.render_batch(plan, urgency, keys).await;
+            let outcomes = self.render_batch(batch, cost, urgency, keys).await;
             for (number, outcome) in numbers.into_iter().zip(outcomes) {
                 rendered[number] = Some(outcome);
             }
@@ -223,21 +224,23 @@ impl Pipeline {
     /// Renders one piece of work, and stores each of its pictures under its key as soon as it has been rendered.
     async fn render_batch(
         self: &Arc<Self>,
-        plan: BatchPlan,
+        batch: BatchJob,
+        cost: Cost,
         urgency: Urgency,
         keys: Vec<RenditionKey>,
     ) -> Vec<RenderedOutcome> {
-        let budget = Budget::until(urgency.deadline.instant());
         // Room for one picture: the render waits until the picture before has been stored.
         let (sender, mut receiver) = mpsc::channel(1);
-        let work = self.run_on_worker(plan.cost(), urgency, move || {
-            plan.render(&budget, |index, encoded| {
+        let workers = self.workers.clone();
+        let order = urgency.order(worker::Job::Batch(batch), cost);
+        let work = self.run_on_worker(cost, urgency, move || {
+            run(&workers, order, &mut |index, encoded| {
                 match sender.blocking_send((index, encoded)) {
                     Ok(()) => ControlFlow::Continue(()),
                     // The receiver was dropped: nobody needs the pictures any more.
                     Err(_) => ControlFlow::Break(()),
                 }
-            });
+            })
         });
         let store = async {
             let mut rendered = vec![None; keys.len()];
@@ -247,7 +250,11 @@ impl Pipeline {
             rendered
         };
         let (done, rendered) = tokio::join!(work, store);
-        let lost = Arc::new(done.err().unwrap_or(Error::Cpu(CpuError::Panicked)));
+        let failed = match done {
+            Ok(done) => done.value.err().map(Error::from),
+            Err(error) => Some(error),
+        };
+        let lost = Arc::new(failed.unwrap_or(Error::Cpu(CpuError::Panicked)));
         let lost = (WarmOutcome::Failed(lost), None);
         let rendered = rendered.into_iter();
         rendered

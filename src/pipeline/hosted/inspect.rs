@@ -17,8 +17,9 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::workers::Urgency;
 use crate::source::{BusyReason, SourceError};
 use crate::transform::{
-    Budget, Hints, Limits, Source, SourceFormat, TransformError, TruncatedSources, sniff,
+    HintFiles, Limits, Source, SourceFormat, TransformError, TruncatedSources, sniff,
 };
+use crate::worker::{Job, WorkerError};
 
 /// How long an upload may wait for a worker, and be decoded there.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
@@ -220,9 +221,7 @@ impl Pipeline {
             truncated: TruncatedSources::Refuse,
             ..self.limits
         };
-        let cost = Source::cost_of_open(&bytes);
-        let opened = self.run_on_worker(cost, urgency, move || Source::open(bytes, &limits));
-        let source = opened.await?.value.map_err(Error::from)?;
+        let source = self.open_source(bytes, limits, urgency).await?;
         check_size(&source, config)?;
         let mut facts = facts(&source);
         let verify = config.map_or(Verify::Decode, |config| config.verify);
@@ -260,14 +259,18 @@ impl Pipeline {
             output: Output::Json,
             ..Recipe::default()
         };
-        let plan = source.plan(&recipe, &Hints::default());
-        let plan = plan.map_err(Error::from)?;
-        let budget = Budget::until(urgency.deadline.instant());
-        let (cost, work) = (plan.cost(), move || plan.render(&budget));
-        let encoded = self.render_on_worker(cost, urgency, work).await;
+        let hints = HintFiles::default();
+        let cost = source.price(&recipe, &hints).map_err(Error::from)?;
+        let job = Job::Render {
+            source: source.clone(),
+            recipe: Box::new(recipe),
+            hints,
+        };
+        let encoded = self.render_on_worker(cost, urgency, job).await;
         let encoded = encoded.map_err(|error| match error {
             // A decoder that crashes on a file refuses it.
-            Error::Cpu(CpuError::Panicked) => {
+            Error::Cpu(CpuError::Panicked)
+            | Error::Worker(WorkerError::Died(_) | WorkerError::Blocked) => {
                 InspectError::Damaged("it could not be decoded".to_owned())
             }
             other => other.into(),

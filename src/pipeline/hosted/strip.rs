@@ -4,12 +4,14 @@ use std::io;
 use std::sync::Arc;
 
 use crate::deadline::Stage;
+use crate::error::Error;
 use crate::hosted::{SpooledFile, Strip};
 use crate::pipeline::Pipeline;
 use crate::pipeline::hosted::inspect::{InspectError, TIMEOUT, busy, unreadable};
-use crate::pipeline::workers::Urgency;
+use crate::pipeline::workers::{Urgency, run};
 use crate::source::BusyReason;
-use crate::transform::{Source, SourceFormat, erase, sniff};
+use crate::transform::{Cost, Source, SourceFormat, sniff};
+use crate::worker::{Answer, Job, WorkerError, no_sink};
 
 /// What became of an upload.
 enum Stripped {
@@ -40,13 +42,22 @@ impl Pipeline {
         let reserve = self.source_memory.reserve(file.bytes.saturating_mul(2));
         let reservation = urgency.deadline.bound(Stage::Fetch, reserve).await;
         let reservation = reservation.map_err(|_| busy(BusyReason::Memory))?;
+        // The file and its copy are reserved with the sources; a process is allowed them too.
         let cost = Source::cost_of_open(&[]);
+        let allowed = Cost {
+            bytes: file.bytes.saturating_mul(2).saturating_add(cost.bytes),
+            ..cost
+        };
+        let workers = self.workers.clone();
         let work = move || {
             let _reservation = reservation;
-            strip_file(file)
+            strip_file(file, |job| {
+                run(&workers, urgency.order(job, allowed), &mut no_sink)
+            })
         };
         let done = self.run_on_worker(cost, urgency, work).await;
-        match done?.value.map_err(unreadable)? {
+        let stripped = done?.value.map_err(unreadable)?;
+        match stripped.map_err(Error::from)? {
             Stripped::File(file) => Ok(file),
             Stripped::Stays(format) => Err(InspectError::Format {
                 name: format.name(),
@@ -56,14 +67,25 @@ impl Pipeline {
     }
 }
 
-fn strip_file(file: SpooledFile) -> io::Result<Stripped> {
+fn strip_file(
+    file: SpooledFile,
+    run: impl FnOnce(Job) -> Result<Answer, WorkerError>,
+) -> io::Result<Result<Stripped, WorkerError>> {
     let content = SpooledFile::read(file.file.try_clone()?, file.bytes)?;
     let format = match sniff(&content) {
-        None | Some(SourceFormat::Unsupported(_)) => return Ok(Stripped::File(file)),
+        None | Some(SourceFormat::Unsupported(_)) => return Ok(Ok(Stripped::File(file))),
         Some(format) => format,
     };
-    Ok(match erase(content, format) {
-        Some(stripped) => Stripped::File(file.rewrite(&stripped)?),
-        None => Stripped::Stays(format),
-    })
+    let job = Job::Strip {
+        bytes: content.into(),
+        format,
+    };
+    let answer = match run(job) {
+        Ok(answer) => answer,
+        Err(error) => return Ok(Err(error)),
+    };
+    Ok(Ok(match answer {
+        Answer::Stripped(Some(stripped)) => Stripped::File(file.rewrite(&stripped)?),
+        _ => Stripped::Stays(format),
+    }))
 }

@@ -2,6 +2,8 @@
 //!
 //! Pixels are turned after scaling, when there are fewest of them; until then rectangles are converted instead.
 
+use serde::{Deserialize, Serialize};
+
 use crate::options::{Flip, Rotation};
 
 use crate::pixels::error::PixelError;
@@ -9,7 +11,7 @@ use crate::pixels::{Plane, Raster, Rect, Samples, Size, buffer};
 
 /// The change that makes a stored picture upright: first its axes are exchanged, then it is mirrored (left to right), then flipped (top to
 /// bottom).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Orientation {
     transposed: bool,
     mirrored: bool,

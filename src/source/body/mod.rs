@@ -1,5 +1,7 @@
 //! Reads the content of a response: within a limit on its size and on its pauses, into memory that is reserved first.
 
+mod buffer;
+
 use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
@@ -11,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::deadline::Timeout;
 use crate::freshness::negative_ttl;
+use crate::source::body::buffer::SourceBuffer;
 use crate::source::coding::Codings;
 use crate::source::context::FetchContext;
 use crate::source::error::{BusyReason, FetchStage, SourceError};
@@ -72,9 +75,9 @@ async fn collect(
     let mut reservation = context.reserve(reserved.saturating_add(windows)).await?;
     let mut waited = start.elapsed();
     let mut content = pin!(codings.decode(content));
-    let mut bytes = Vec::new();
     let mut look = Some(Look::new(context.sniff));
-    grow(&mut bytes, length.unwrap_or(FIRST_BUFFER).min(limit))?;
+    let first = length.unwrap_or(FIRST_BUFFER).min(limit);
+    let mut buffer = SourceBuffer::new(context.memory.is_shared(), first)?;
     loop {
         let deadline = context.deadline.within(idle_timeout);
         let next = deadline.bound(FetchStage::Body, content.next()).await;
@@ -82,7 +85,7 @@ async fn collect(
             break;
         };
         let chunk = chunk?;
-        let total = u64::try_from(bytes.len().saturating_add(chunk.len())).unwrap_or(u64::MAX);
+        let total = u64::try_from(buffer.len().saturating_add(chunk.len())).unwrap_or(u64::MAX);
         if total > limit {
             return Err(too_large());
         }
@@ -94,20 +97,14 @@ async fn collect(
             reservation = context.reserve(limit.saturating_add(windows)).await?;
             waited += start.elapsed();
         }
-        if chunk.len() > bytes.capacity() - bytes.len() {
-            let twice = u64::try_from(bytes.capacity()).map_or(limit, |capacity| 2 * capacity);
-            grow(&mut bytes, twice.min(limit).max(total))?;
-        }
-        bytes.extend_from_slice(&chunk);
-        if let Some(kind) = look.as_mut().and_then(|look| look.at(&bytes, false)) {
+        buffer.push(&chunk, total, limit)?;
+        let beginning = buffer.beginning();
+        if let Some(kind) = look.as_mut().and_then(|look| look.at(beginning, false)) {
             file_kind::check(kind)?;
             look = None;
         }
     }
-    // The reservation counts the length, so the vector must not keep spare capacity.
-    bytes.shrink_to_fit();
-    reservation.shrink_to(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-    Ok(reservation.hold(bytes))
+    buffer.finish(reservation)
 }
 
 /// Who is to blame for a timeout: if the fetch spent more than a tenth of its time waiting for memory, this server and not the origin.
@@ -118,15 +115,6 @@ fn blame(timeout: Timeout<FetchStage>, waited: Duration, context: FetchContext<'
     } else {
         timeout.into()
     }
-}
-
-/// Gives the buffer a capacity of so many bytes.
-fn grow(bytes: &mut Vec<u8>, capacity: u64) -> Result<(), SourceError> {
-    let capacity = usize::try_from(capacity).unwrap_or(usize::MAX);
-    let more = capacity.saturating_sub(bytes.len());
-    bytes
-        .try_reserve_exact(more)
-        .map_err(|_| SourceError::Busy(BusyReason::Memory))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! lead out of it, no pipes or devices.
 
 use std::fs::{File, Metadata};
+use std::io;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -9,11 +10,12 @@ use bytes::Bytes;
 use hyper::HeaderMap;
 
 use crate::freshness::Validators;
+use crate::memfd;
 use crate::source::context::FetchContext;
 use crate::source::error::{BusyReason, FetchStage, SourceError};
 use crate::source::file_kind;
 use crate::source::file_kind::{LAST_LOOK, Look, Sniff};
-use crate::source::memory::{Reservation, SourceMemory};
+use crate::source::memory::{Reservation, SHARED_FROM, SourceMemory};
 use crate::source::outcome;
 use crate::source::outcome::FetchOutcome;
 use file::{NOT_FOUND, changed, fingerprint, io_error, open, read_part, relative, validators};
@@ -137,21 +139,28 @@ fn content(
     before: &Metadata,
     reservation: Reservation,
 ) -> Result<Bytes, SourceError> {
+    let is_shared = reservation.is_shared() && before.len() > SHARED_FROM;
+    let shared = is_shared.then(|| memfd::create_source().ok()).flatten();
     let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(usize::try_from(before.len()).unwrap_or(usize::MAX))
-        .map_err(|_| SourceError::Busy(BusyReason::Memory))?;
     // One byte more than the length, to notice a file that grows.
-    (&mut file)
-        .take(before.len().saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(io_error)?;
+    let mut whole = (&mut file).take(before.len().saturating_add(1));
+    let length = match &shared {
+        Some(shared) => io::copy(&mut whole, &mut &*shared).map_err(io_error)?,
+        None => {
+            bytes
+                .try_reserve_exact(usize::try_from(before.len()).unwrap_or(usize::MAX))
+                .map_err(|_| SourceError::Busy(BusyReason::Memory))?;
+            whole.read_to_end(&mut bytes).map_err(io_error)? as u64
+        }
+    };
     let after = file.metadata().map_err(io_error)?;
-    let is_whole = u64::try_from(bytes.len()) == Ok(before.len());
-    if !is_whole || fingerprint(before) != fingerprint(&after) {
+    if length != before.len() || fingerprint(before) != fingerprint(&after) {
         return Err(changed());
     }
-    Ok(reservation.hold(bytes))
+    match shared {
+        Some(shared) => Ok(reservation.hold(memfd::seal(shared).map_err(io_error)?)),
+        None => Ok(reservation.hold(bytes)),
+    }
 }
 
 #[cfg(test)]

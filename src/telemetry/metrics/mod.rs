@@ -2,6 +2,7 @@
 
 mod caches;
 mod images;
+mod processes;
 mod registrar;
 mod requests;
 mod uploads;
@@ -15,6 +16,7 @@ use registrar::Registrar;
 
 pub(super) use caches::CacheMetrics;
 pub(super) use images::ImageMetrics;
+pub(super) use processes::ProcessMetrics;
 pub(super) use requests::RequestMetrics;
 pub(crate) use requests::RequestOutcome;
 pub(super) use uploads::UploadMetrics;
@@ -30,6 +32,8 @@ pub struct Metrics {
     pub requests: RequestMetrics,
     /// Of fetches and renders.
     pub work: WorkMetrics,
+    /// Of worker processes.
+    pub processes: ProcessMetrics,
     /// Of uploads of hosted images.
     pub uploads: UploadMetrics,
     /// Of webhooks.
@@ -47,6 +51,7 @@ impl Default for Metrics {
         Metrics {
             requests: RequestMetrics::new(names),
             work: WorkMetrics::new(names),
+            processes: ProcessMetrics::new(names),
             uploads: UploadMetrics::new(names),
             webhooks: WebhookMetrics::new(names),
             caches: CacheMetrics::new(names),

@@ -95,6 +95,11 @@ impl BatchPlan {
         self.cost
     }
 
+    /// The bytes that rendering may hold at once.
+    pub(crate) fn most(&self) -> u64 {
+        self.most
+    }
+
     fn total_cost(&self) -> Cost {
         let nothing = cost::of_nothing(self.source.bytes());
         let alone = |item| self.cost_alone(item).unwrap_or(nothing);

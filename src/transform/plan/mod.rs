@@ -20,7 +20,7 @@ use crate::options::{Effort, Format, Output, Recipe};
 
 use crate::codecs::{TransformError, encode};
 use crate::transform::cost::Cost;
-use crate::transform::hints::Hints;
+use crate::transform::hints::{HintFiles, Hints};
 use crate::transform::plan::animation::AnimationPlan;
 use crate::transform::plan::info::InfoPlan;
 use crate::transform::plan::output::FileFacts;
@@ -55,28 +55,43 @@ impl Source {
     /// # Errors
     /// Where it is known by now that the render would fail.
     pub fn plan(&self, recipe: &Recipe, hints: &Hints) -> Result<Plan, TransformError> {
+        let (product, cost) = self.decide(recipe, hints, hints.saliency.is_some())?;
+        Ok(Plan {
+            source: self.clone(),
+            recipe: recipe.clone(),
+            hints: hints.clone(),
+            product,
+            cost,
+        })
+    }
+
+    /// What the plan of a picture will cost. No file is read for it, of the source nor of the hints.
+    ///
+    /// # Errors
+    /// As [`plan`](Source::plan).
+    pub fn price(&self, recipe: &Recipe, hints: &HintFiles) -> Result<Cost, TransformError> {
+        let (_, cost) = self.decide(recipe, &hints.unread(), hints.saliency_map.is_some())?;
+        Ok(cost)
+    }
+
+    fn decide(
+        &self,
+        recipe: &Recipe,
+        hints: &Hints,
+        has_map: bool,
+    ) -> Result<(Product, Cost), TransformError> {
         let (product, cost) = match self.raster() {
-            None => {
-                let cost = drawing::cost(self, recipe)?;
-                (Product::Drawing, cost)
-            }
+            None => (Product::Drawing, drawing::cost(self, recipe)?),
             Some(_) if recipe.output == Output::Svg => return Err(TransformError::NotADrawing),
             Some(_) if recipe.output == Output::Jxl && !Format::Jxl.is_written() => {
                 return Err(TransformError::NotWritten(Format::Jxl));
             }
             Some(source) => {
                 let (product, cost) = product(source, recipe, hints)?;
-                let cost = self.with_searches(source, recipe, hints, cost)?;
-                (product, cost)
+                (product, self.with_searches(source, recipe, has_map, cost)?)
             }
         };
-        Ok(Plan {
-            source: self.clone(),
-            recipe: recipe.clone(),
-            hints: hints.clone(),
-            product,
-            cost: cost.within(self.limits())?,
-        })
+        Ok((product, cost.within(self.limits())?))
     }
 
     /// The cost of a picture with that of what has to be found in its pixels first.
@@ -84,14 +99,14 @@ impl Source {
         &self,
         source: RasterSource<'_>,
         recipe: &Recipe,
-        hints: &Hints,
+        has_map: bool,
         cost: Cost,
     ) -> Result<Cost, TransformError> {
         let cost = match recipe.trim.border {
             Some(_) => cost.and(cost::of_border_search(source)),
             None => cost,
         };
-        if SaliencyMapPlan::is_needed(recipe) && hints.saliency.is_none() {
+        if SaliencyMapPlan::is_needed(recipe) && !has_map {
             Ok(cost.and(self.plan_saliency_map(recipe.gravity)?.cost()))
         } else {
             Ok(cost)

@@ -2,6 +2,7 @@
 
 mod geometry;
 mod outputs;
+mod price;
 mod refusals;
 mod transparency;
 

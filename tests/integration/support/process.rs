@@ -235,8 +235,20 @@ fn command(program: &str) -> Command {
             command.env_remove(name);
         }
     }
+    if let Some(word) = isolation() {
+        command.env("SAFELIGHT__LIMITS__ISOLATION", word);
+    }
     command.stdin(Stdio::null());
     command
+}
+
+/// Where all servers of this run make pictures, if its environment says so: `SAFELIGHT_TEST_ISOLATION=process`.
+pub fn isolation() -> Option<String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "chooses what is tested, not how the server is set"
+    )]
+    std::env::var("SAFELIGHT_TEST_ISOLATION").ok()
 }
 
 /// The settings with free ports and without a drain delay.

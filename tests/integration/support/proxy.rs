@@ -12,6 +12,7 @@ use safelight::pipeline::Pipeline;
 use safelight::policy::{OriginPattern, ZoneOrigin};
 use safelight::request::Prefixes;
 use safelight::server;
+use safelight::worker::Isolation;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -20,6 +21,7 @@ use super::bounded;
 use super::client::Client;
 use super::metrics::Metrics;
 use super::origin::TestOrigin;
+use super::process::{BINARY, isolation};
 use super::reply::Reply;
 
 /// The token of the admin listener of each proxy.
@@ -57,11 +59,18 @@ impl TestProxy {
         config.cache.stale_if_error = setting("0 s");
         config.fetch.private_networks = true;
         config.admin.token = Token::new(TOKEN).expect("a token");
+        if let Some(word) = isolation() {
+            config.limits.isolation = match word.as_str() {
+                "process" => Isolation::Process,
+                "thread" => Isolation::Thread,
+                _ => panic!("SAFELIGHT_TEST_ISOLATION must be process or thread, got `{word}`"),
+            };
+        }
         change(&mut config);
 
-        let pipeline = Pipeline::open(config.pipeline())
-            .await
-            .expect("right settings");
+        let mut settings = config.pipeline();
+        settings.worker_program = Some(BINARY.into());
+        let pipeline = Pipeline::open(settings).await.expect("right settings");
         pipeline.follow_hosted();
         let any = ([127, 0, 0, 1], 0).into();
         let public = server::listen("server.listen", any).await.expect("a port");

@@ -1,0 +1,197 @@
+//! A worker process: `safelight worker`, which the server starts. It takes jobs from its standard input, a socket, and ends with it.
+
+use std::fs::File;
+use std::io;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
+use std::panic;
+use std::panic::AssertUnwindSafe;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::allocator;
+use crate::memfd;
+use crate::transform::{Budget, Encoded, TransformError, open_fonts};
+use crate::worker::confinement::confine;
+use crate::worker::wire::{Call, FileForm, Message, Reply, SHORT, Setup, receive, send};
+use crate::worker::{Answer, Job};
+
+/// The stack of the thread that renders: as that of the threads of the server, see `cpu`.
+const STACK_BYTES: usize = 4 << 20;
+
+/// Where answers go.
+struct Outlet {
+    socket: UnixStream,
+    /// The file for what is too long for a message.
+    file: File,
+}
+
+/// Does jobs until the server closes the socket.
+///
+/// # Errors
+/// Standard input is no socket of the server, or the server is gone.
+pub fn serve_jobs() -> io::Result<()> {
+    allocator::use_one_arena();
+    let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let Message {
+        value: setup,
+        mut descriptors,
+        ..
+    } = receive::<Setup>(&socket, None)?;
+    let file = descriptors.pop().ok_or(io::ErrorKind::InvalidInput)?;
+    if setup.draws {
+        open_fonts();
+    }
+    let outlet = Outlet {
+        socket,
+        file: file.into(),
+    };
+    // Finds the clock, which may take a file.
+    cpu_time();
+    let hello = confine(&setup);
+    send(&outlet.socket, &hello, &[], &[])?;
+    let work = move || serve(&outlet);
+    let worker = thread::Builder::new()
+        .stack_size(STACK_BYTES)
+        .spawn(work)?
+        .join();
+    worker.unwrap_or_else(|_| Err(io::Error::other("the worker panicked")))
+}
+
+fn serve(outlet: &Outlet) -> io::Result<()> {
+    loop {
+        let message = match receive::<Call>(&outlet.socket, None) {
+            Ok(message) => message,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        match message.value {
+            Call::Do { job, time, files } => {
+                let budget = Budget::until(Instant::now() + time);
+                let job = with_files(*job, &files, message.short.into(), message.descriptors)?;
+                outlet.run(job, &budget)?;
+            }
+            // Of a batch that was broken off.
+            Call::Next(_) => {}
+            Call::Trim => {
+                allocator::trim();
+                send(&outlet.socket, &Reply::Trimmed, &[], &[])?;
+            }
+        }
+    }
+}
+
+/// Gives a job its files.
+fn with_files(
+    mut job: Job,
+    forms: &[FileForm],
+    mut short: Bytes,
+    descriptors: Vec<OwnedFd>,
+) -> io::Result<Job> {
+    let mut descriptors = descriptors.into_iter();
+    for (file, form) in job.files().into_iter().zip(forms) {
+        *file = match *form {
+            FileForm::Short(length) => {
+                let length = usize::try_from(length).map_err(io::Error::other)?;
+                if length > short.len() {
+                    return Err(io::ErrorKind::InvalidData.into());
+                }
+                short.split_to(length)
+            }
+            FileForm::Shared(length) => {
+                let descriptor = descriptors.next().ok_or(io::ErrorKind::InvalidData)?;
+                memfd::map(&descriptor, length)?
+            }
+        };
+    }
+    Ok(job)
+}
+
+impl Outlet {
+    fn run(&self, job: Job, budget: &Budget) -> io::Result<()> {
+        let started = cpu_time();
+        let mut is_broken = Ok(());
+        let work = || {
+            #[cfg(debug_assertions)]
+            crate::worker::fault::commit(&job);
+            job.run(
+                budget,
+                &mut |index, made| match self.send_item(index, made) {
+                    Ok(true) => ControlFlow::Continue(()),
+                    Ok(false) => ControlFlow::Break(()),
+                    Err(error) => {
+                        is_broken = Err(error);
+                        ControlFlow::Break(())
+                    }
+                },
+            )
+        };
+        let done = panic::catch_unwind(AssertUnwindSafe(work));
+        is_broken?;
+        let Ok(mut answer) = done else {
+            return send(&self.socket, &Reply::Panicked, &[], &[]);
+        };
+        let bytes = answer.take_file();
+        let (file, short) = self.put(bytes.as_deref())?;
+        let cpu_time = cpu_time().saturating_sub(started);
+        let reply = Reply::End {
+            answer,
+            file,
+            cpu_time,
+        };
+        send(&self.socket, &reply, &[short], &[])
+    }
+
+    /// Sends a picture of a batch, and returns whether the next one is wanted.
+    fn send_item(
+        &self,
+        index: usize,
+        mut made: Result<Encoded, TransformError>,
+    ) -> io::Result<bool> {
+        let bytes = made.as_mut().ok().map(Encoded::take_file);
+        let (file, short) = self.put(bytes.as_deref())?;
+        let index = u64::try_from(index).map_err(io::Error::other)?;
+        let item = Reply::Item { index, made, file };
+        send(&self.socket, &item, &[short], &[])?;
+        match receive::<Call>(&self.socket, None)?.value {
+            Call::Next(is_wanted) => Ok(is_wanted),
+            Call::Do { .. } | Call::Trim => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    /// How a file is passed, and its bytes if they are part of the message.
+    fn put<'a>(&self, bytes: Option<&'a [u8]>) -> io::Result<(Option<FileForm>, &'a [u8])> {
+        let Some(bytes) = bytes else {
+            return Ok((None, &[]));
+        };
+        let length = u64::try_from(bytes.len()).map_err(io::Error::other)?;
+        if bytes.len() <= SHORT {
+            return Ok((Some(FileForm::Short(length)), bytes));
+        }
+        self.file.write_all_at(bytes, 0)?;
+        Ok((Some(FileForm::Shared(length)), &[]))
+    }
+}
+
+impl Answer {
+    /// Takes the file out of an answer.
+    fn take_file(&mut self) -> Option<Vec<u8>> {
+        match self {
+            Answer::Encoded(Ok(encoded)) => Some(encoded.take_file()),
+            Answer::Stripped(file) => file.take(),
+            Answer::Source(_) | Answer::Encoded(Err(_)) | Answer::Done => None,
+        }
+    }
+}
+
+/// The CPU time of this process, all threads of a job included.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
+    Duration::new(seconds, nanos)
+}

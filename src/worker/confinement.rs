@@ -1,0 +1,215 @@
+//! What a worker process gives up before it reads the first picture: files, the network, other programs and other processes.
+//!
+//! Landlock takes away all files and connections, and seccomp all calls of the system that a render does not need. What a library asks for out of habit
+//! is refused with an error, such as the number of processors, which is a file; any other call ends the process.
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetStatus,
+    Scope,
+};
+use rustix::process::{Resource, Rlimit, Signal};
+use seccompiler::{
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
+    SeccompFilter, SeccompRule, TargetArch,
+};
+
+use crate::worker::wire::{Hello, Setup};
+
+/// Descriptors: three of every process, the file for answers, and those that come with a job.
+const DESCRIPTORS: u64 = 16;
+
+/// Gives up everything that a render does not need.
+pub(super) fn confine(setup: &Setup) -> Hello {
+    // Where one of these is refused, the others still hold.
+    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    let _ = rustix::process::setpriority_process(None, setup.nice);
+    for (resource, most) in [
+        (Resource::Core, 0),
+        (Resource::Nofile, DESCRIPTORS),
+        (Resource::Fsize, setup.most),
+    ] {
+        let limit = Rlimit {
+            current: Some(most),
+            maximum: Some(most),
+        };
+        let _ = rustix::process::setrlimit(resource, limit);
+    }
+    let done = rustix::thread::set_no_new_privs(true).map_err(|error| error.to_string());
+    Hello {
+        landlock: done.clone().and_then(|()| landlock()),
+        seccomp: done.and_then(|()| seccomp().map_err(|error| error.to_string())),
+    }
+}
+
+/// No file, no connection, no signal to other processes.
+fn landlock() -> Result<(), String> {
+    /// What a worker is called confined by: files. Later versions add the network and signals, where the kernel has them.
+    const ENOUGH: ABI = ABI::V1;
+    const ALL: ABI = ABI::V6;
+    let rules = || {
+        Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::from_all(ENOUGH))?
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(AccessFs::from_all(ALL))?
+            .handle_access(AccessNet::from_all(ALL))?
+            .scope(Scope::from_all(ALL))?
+            .create()?
+            .restrict_self()
+    };
+    match rules() {
+        Ok(status) if status.ruleset == RulesetStatus::NotEnforced => {
+            Err("this kernel does not have it".to_owned())
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Two filters: the kernel follows the stricter answer. The second one is the one that ends processes, or it could not be set.
+fn seccomp() -> Result<(), seccompiler::Error> {
+    let arch: TargetArch = std::env::consts::ARCH.try_into()?;
+    let refused = REFUSED.iter().map(|&call| (call, Vec::new()));
+    let refusing = SeccompFilter::new(
+        refused.collect(),
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::ENOSYS.unsigned_abs()),
+        arch,
+    )?;
+    let mut allowed: Vec<(i64, Vec<SeccompRule>)> = ALLOWED
+        .iter()
+        .chain(REFUSED)
+        .map(|&call| (call, Vec::new()))
+        .collect();
+    allowed.push((libc::SYS_clone, vec![thread_rule()?]));
+    allowed.push((libc::SYS_prctl, prctl_rules()?));
+    let allowing = SeccompFilter::new(
+        allowed.into_iter().collect(),
+        SeccompAction::KillProcess,
+        SeccompAction::Allow,
+        arch,
+    )?;
+    for filter in [refusing, allowing] {
+        let program: BpfProgram = filter.try_into()?;
+        seccompiler::apply_filter_all_threads(&program)?;
+    }
+    Ok(())
+}
+
+/// A new thread of this process, never another process.
+fn thread_rule() -> Result<SeccompRule, BackendError> {
+    let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
+    let is_thread = SeccompCondition::new(
+        0,
+        SeccompCmpArgLen::Qword,
+        SeccompCmpOp::MaskedEq(thread),
+        thread,
+    );
+    SeccompRule::new(vec![is_thread?])
+}
+
+/// Of `prctl`: the name of a thread, and what `rustix` asks to find the clock. Other operations could undo limits.
+fn prctl_rules() -> Result<Vec<SeccompRule>, BackendError> {
+    /// Not in `libc` yet.
+    const PR_GET_AUXV: libc::c_int = 0x4155_5856;
+    [libc::PR_SET_NAME, PR_GET_AUXV]
+        .into_iter()
+        .map(|operation| {
+            let operation = u64::from(operation.unsigned_abs());
+            let equal = SeccompCmpOp::Eq;
+            let condition = SeccompCondition::new(0, SeccompCmpArgLen::Dword, equal, operation)?;
+            SeccompRule::new(vec![condition])
+        })
+        .collect()
+}
+
+/// What a render needs: memory, threads, clocks, and the two files that it was given.
+const ALLOWED: &[i64] = &[
+    libc::SYS_brk,
+    libc::SYS_clock_getres,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_close,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_fcntl,
+    libc::SYS_fstat,
+    libc::SYS_ftruncate,
+    libc::SYS_futex,
+    libc::SYS_getpid,
+    libc::SYS_getrandom,
+    libc::SYS_getrusage,
+    libc::SYS_gettid,
+    libc::SYS_gettimeofday,
+    libc::SYS_lseek,
+    libc::SYS_madvise,
+    libc::SYS_membarrier,
+    libc::SYS_mmap,
+    libc::SYS_mprotect,
+    libc::SYS_mremap,
+    libc::SYS_munmap,
+    libc::SYS_nanosleep,
+    libc::SYS_pread64,
+    libc::SYS_pwrite64,
+    libc::SYS_read,
+    libc::SYS_recvfrom,
+    libc::SYS_recvmsg,
+    libc::SYS_restart_syscall,
+    libc::SYS_rseq,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_sched_yield,
+    libc::SYS_sendmsg,
+    libc::SYS_sendto,
+    libc::SYS_set_robust_list,
+    libc::SYS_sigaltstack,
+    libc::SYS_tgkill,
+    libc::SYS_write,
+    libc::SYS_writev,
+];
+
+/// What libraries ask for out of habit, and do without: they are told that there is no such call.
+#[cfg(target_arch = "x86_64")]
+const REFUSED: &[i64] = &[
+    libc::SYS_access,
+    libc::SYS_clone3,
+    libc::SYS_faccessat,
+    libc::SYS_faccessat2,
+    libc::SYS_getcwd,
+    libc::SYS_ioctl,
+    libc::SYS_newfstatat,
+    libc::SYS_open,
+    libc::SYS_openat,
+    libc::SYS_prlimit64,
+    libc::SYS_readlink,
+    libc::SYS_readlinkat,
+    libc::SYS_sched_getparam,
+    libc::SYS_sched_getscheduler,
+    libc::SYS_socket,
+    libc::SYS_stat,
+    libc::SYS_statx,
+    libc::SYS_sysinfo,
+    libc::SYS_uname,
+];
+
+/// The same on processors whose systems have no older calls.
+#[cfg(not(target_arch = "x86_64"))]
+const REFUSED: &[i64] = &[
+    libc::SYS_clone3,
+    libc::SYS_faccessat,
+    libc::SYS_faccessat2,
+    libc::SYS_getcwd,
+    libc::SYS_ioctl,
+    libc::SYS_newfstatat,
+    libc::SYS_openat,
+    libc::SYS_prlimit64,
+    libc::SYS_readlinkat,
+    libc::SYS_sched_getparam,
+    libc::SYS_sched_getscheduler,
+    libc::SYS_socket,
+    libc::SYS_statx,
+    libc::SYS_sysinfo,
+    libc::SYS_uname,
+];

@@ -1,0 +1,84 @@
+//! How a worker process ended, and what that says of its job.
+
+use std::fmt;
+
+/// Why a job has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkerError {
+    /// The process that did it ended.
+    Died(Death),
+    /// Its source has ended several processes, and is not tried for a while.
+    Blocked,
+    /// No process could be started.
+    Unavailable,
+    /// It panicked.
+    Panicked,
+}
+
+/// How a worker process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Death {
+    /// By a mistake in its memory, or an instruction that does not exist.
+    Crash,
+    /// By itself: a check has failed, or the stack was full.
+    Abort,
+    /// It asked for more memory than its job may have, and could not go on without.
+    Memory,
+    /// It asked the system for something that a render does not need.
+    Forbidden,
+    /// By somebody else, such as a system without memory.
+    Killed,
+    /// By the server, because its job took too long.
+    Overdue,
+    /// By the server, because its answer made no sense.
+    Nonsense,
+    /// It left.
+    Exit,
+}
+
+impl Death {
+    /// Every kind.
+    pub const ALL: [Death; 8] = [
+        Death::Crash,
+        Death::Abort,
+        Death::Memory,
+        Death::Forbidden,
+        Death::Killed,
+        Death::Overdue,
+        Death::Nonsense,
+        Death::Exit,
+    ];
+
+    /// The word for logs and metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Death::Crash => "crash",
+            Death::Abort => "abort",
+            Death::Memory => "memory",
+            Death::Forbidden => "forbidden",
+            Death::Killed => "killed",
+            Death::Overdue => "overdue",
+            Death::Nonsense => "nonsense",
+            Death::Exit => "exit",
+        }
+    }
+}
+
+impl fmt::Display for WorkerError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WorkerError::Died(death) => write!(
+                out,
+                "the worker process ended during the transformation: {}",
+                death.word()
+            ),
+            WorkerError::Blocked => {
+                out.write_str("the source has ended worker processes, and is not tried for now")
+            }
+            WorkerError::Unavailable => out.write_str("no worker process could be started"),
+            WorkerError::Panicked => out.write_str("the transformation crashed"),
+        }
+    }
+}
+
+impl std::error::Error for WorkerError {}

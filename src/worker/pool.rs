@@ -1,0 +1,396 @@
+//! The worker processes of a server: as many as there are threads that may need one, and one more that is ready when another one ends.
+//!
+//! A process does one job at a time, for one thread that waits for it; so lanes, priorities and memory are those of the threads. Foreground and idle work
+//! have processes of their own, because a priority that was lowered cannot be raised again.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::worker::blocked::BlockedSources;
+use crate::worker::death::{Death, WorkerError};
+use crate::worker::process::{Failure, Process};
+use crate::worker::wire::{Hello, Setup};
+use crate::worker::{Order, ProcessConfig, Report, Sink, WorkerStats};
+
+/// After so many jobs a process is replaced, whatever it may have become.
+const JOBS: u32 = 1000;
+/// How long it takes until another start is tried after one has failed.
+const PAUSE: Duration = Duration::from_secs(1);
+/// A job that takes so many times its estimate does not end by itself.
+const HANG: u32 = 10;
+/// How long a job waits for a process that is being started.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Worker processes.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    shared: Arc<Shared>,
+    /// What the first process has said.
+    hello: Hello,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: ProcessConfig,
+    state: Mutex<State>,
+    /// A process is ready, or one is wanted.
+    changed: Condvar,
+    blocked: Mutex<BlockedSources>,
+    counts: Counts,
+}
+
+#[derive(Debug)]
+struct State {
+    foreground: Class,
+    idle: Class,
+    is_closing: bool,
+}
+
+/// The processes for one kind of work.
+#[derive(Debug, Default)]
+struct Class {
+    ready: Vec<Process>,
+    /// How many do a job now.
+    busy: usize,
+    /// How many there may be.
+    most: usize,
+    /// How many threads wait for one.
+    waiting: usize,
+    /// Whether there has been any work.
+    is_used: bool,
+}
+
+/// What has happened to processes.
+#[derive(Debug, Default)]
+struct Counts {
+    started: AtomicU64,
+    deaths: [AtomicU64; Death::ALL.len()],
+    blocked: AtomicU64,
+}
+
+impl Counts {
+    fn record(&self, death: Death) {
+        let kind = Death::ALL.iter().position(|&kind| kind == death);
+        if let Some(count) = kind.and_then(|kind| self.deaths.get(kind)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Pool {
+    /// Starts the first process, to learn whether that works, and a thread that starts all others.
+    ///
+    /// # Errors
+    /// The process or the thread could not be started.
+    pub(crate) fn open(config: ProcessConfig) -> io::Result<Pool> {
+        let class = |threads: usize| Class {
+            // One more is ready when another one ends.
+            most: threads.saturating_add(1),
+            ..Class::default()
+        };
+        let state = State {
+            foreground: Class {
+                is_used: true,
+                ..class(config.foreground)
+            },
+            idle: class(config.idle),
+            is_closing: false,
+        };
+        let shared = Arc::new(Shared {
+            config,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            blocked: Mutex::default(),
+            counts: Counts::default(),
+        });
+        let (tell, told) = std::sync::mpsc::channel();
+        let starter = Arc::clone(&shared);
+        // A process is killed when the thread that has started it ends: so one thread starts all of them, and lives as long as the pool.
+        thread::Builder::new()
+            .name("worker-start".to_owned())
+            .spawn(move || {
+                let first = starter.start(false);
+                let result = first.map(|process| {
+                    let hello = process.hello.clone();
+                    starter.lock().foreground.ready.push(process);
+                    hello
+                });
+                let is_started = result.is_ok();
+                let _ = tell.send(result);
+                if is_started {
+                    starter.keep_ready();
+                }
+            })?;
+        let hello = told.recv().map_err(io::Error::other)??;
+        match &hello {
+            Hello {
+                seccomp: Ok(()),
+                landlock: Ok(()),
+            } => tracing::info!("pictures are made in processes that seccomp and Landlock confine"),
+            Hello { seccomp, landlock } => {
+                let word = |result: &Result<(), String>| match result {
+                    Ok(()) => "yes".to_owned(),
+                    Err(reason) => format!("no: {reason}"),
+                };
+                tracing::warn!(
+                    seccomp = word(seccomp),
+                    landlock = word(landlock),
+                    "pictures are made in processes that this system does not confine in full"
+                );
+            }
+        }
+        Ok(Pool { shared, hello })
+    }
+
+    /// Does a job in a process, and waits for its end.
+    pub(crate) fn run(&self, mut order: Order, sink: Sink<'_>) -> Result<Report, WorkerError> {
+        let (shared, is_idle) = (&self.shared, order.is_idle);
+        let source = order.job.files().first().map(|file| Bytes::clone(file));
+        let source = source.unwrap_or_default();
+        if shared.is_blocked(&source) {
+            shared.counts.blocked.fetch_add(1, Ordering::Relaxed);
+            return Err(WorkerError::Blocked);
+        }
+        let mut process = shared.take(is_idle, order.deadline)?;
+        let (started, estimate) = (Instant::now(), order.cost.cpu);
+        match process.run(order, sink) {
+            Ok(report) => {
+                shared.put_back(process, is_idle);
+                Ok(report)
+            }
+            Err(Failure::Panicked) => {
+                drop(process);
+                shared.leave(is_idle);
+                Err(WorkerError::Panicked)
+            }
+            Err(Failure::Lost(reason)) => {
+                let id = process.id();
+                let (death, words) = process.end(reason);
+                shared.leave(is_idle);
+                shared.record_death(death, &source, id, &words);
+                // On a busy machine good pictures take too long as well.
+                if death != Death::Overdue || started.elapsed() >= estimate.saturating_mul(HANG) {
+                    shared.block(&source);
+                }
+                Err(WorkerError::Died(death))
+            }
+        }
+    }
+
+    /// Gives memory back, when there is nothing to do.
+    pub(crate) fn trim(&self) {
+        let shared = &self.shared;
+        let (processes, unused) = {
+            let mut state = shared.lock();
+            state.idle.is_used = false;
+            let processes = std::mem::take(&mut state.foreground.ready);
+            state.foreground.busy += processes.len();
+            (processes, std::mem::take(&mut state.idle.ready))
+        };
+        drop(unused);
+        for mut process in processes {
+            if process.trim() {
+                shared.put_back(process, false);
+            } else {
+                drop(process);
+                shared.leave(false);
+            }
+        }
+    }
+
+    /// What has happened so far, and how many processes there are.
+    pub(crate) fn stats(&self) -> WorkerStats {
+        let Counts {
+            started,
+            deaths,
+            blocked,
+        } = &self.shared.counts;
+        let number = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let state = self.shared.lock();
+        let State {
+            foreground, idle, ..
+        } = &*state;
+        WorkerStats {
+            ready: foreground.ready.len() + idle.ready.len(),
+            busy: foreground.busy + idle.busy,
+            started: number(started),
+            blocked: number(blocked),
+            deaths: Death::ALL
+                .into_iter()
+                .zip(deaths)
+                .map(|(death, count)| (death, number(count)))
+                .collect(),
+            confinement: [
+                ("seccomp", self.hello.seccomp.is_ok()),
+                ("landlock", self.hello.landlock.is_ok()),
+            ],
+        }
+    }
+}
+
+impl Drop for Pool {
+    /// Ends the thread that starts processes, and with it all processes.
+    fn drop(&mut self) {
+        self.shared.lock().is_closing = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl State {
+    fn class(&mut self, is_idle: bool) -> &mut Class {
+        if is_idle {
+            &mut self.idle
+        } else {
+            &mut self.foreground
+        }
+    }
+}
+
+impl Class {
+    /// Whether another process should be started: one is ready whenever there may be one more.
+    fn wants(&self) -> bool {
+        let is_short = self.ready.len() <= self.waiting;
+        self.is_used && is_short && self.ready.len() + self.busy < self.most
+    }
+}
+
+impl Shared {
+    /// Nothing that panics runs under the lock.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start(&self, is_idle: bool) -> io::Result<Process> {
+        let (foreground, idle) = self.config.nice;
+        let setup = Setup {
+            nice: if is_idle { idle } else { foreground },
+            draws: self.config.draws,
+            most: self.config.most,
+        };
+        let process = Process::start(&self.config.program, setup)?;
+        self.counts.started.fetch_add(1, Ordering::Relaxed);
+        Ok(process)
+    }
+
+    /// Starts processes whenever one is wanted.
+    fn keep_ready(&self) {
+        let mut state = self.lock();
+        while !state.is_closing {
+            let is_idle = !state.foreground.wants();
+            if is_idle && !state.idle.wants() {
+                let waited = self.changed.wait(state);
+                state = waited.unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            drop(state);
+            let started = self.start(is_idle);
+            if let Err(error) = &started {
+                tracing::error!(%error, "cannot start a worker process");
+                thread::sleep(PAUSE);
+            }
+            state = self.lock();
+            if let Ok(process) = started {
+                state.class(is_idle).ready.push(process);
+                self.changed.notify_all();
+            }
+        }
+        let ready = [
+            std::mem::take(&mut state.foreground.ready),
+            std::mem::take(&mut state.idle.ready),
+        ];
+        drop(state);
+        drop(ready);
+    }
+
+    /// A process that is ready.
+    fn take(&self, is_idle: bool, deadline: Instant) -> Result<Process, WorkerError> {
+        let patience = deadline.min(Instant::now() + PATIENCE);
+        let mut state = self.lock();
+        let class = state.class(is_idle);
+        class.is_used = true;
+        class.waiting += 1;
+        loop {
+            // The one that has worked last: it has most in its caches.
+            if let Some(process) = state.class(is_idle).ready.pop() {
+                let class = state.class(is_idle);
+                class.waiting -= 1;
+                class.busy += 1;
+                if class.wants() {
+                    self.changed.notify_all();
+                }
+                return Ok(process);
+            }
+            self.changed.notify_all();
+            let left = patience.saturating_duration_since(Instant::now());
+            if left.is_zero() || state.is_closing {
+                state.class(is_idle).waiting -= 1;
+                return Err(WorkerError::Unavailable);
+            }
+            let waited = self.changed.wait_timeout(state, left);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Takes a process back after a job, unless it has done enough.
+    fn put_back(&self, process: Process, is_idle: bool) {
+        let retired = {
+            let mut state = self.lock();
+            let is_closing = state.is_closing;
+            let class = state.class(is_idle);
+            class.busy = class.busy.saturating_sub(1);
+            if process.jobs < JOBS && !is_closing {
+                class.ready.push(process);
+                None
+            } else {
+                Some(process)
+            }
+        };
+        self.changed.notify_all();
+        drop(retired);
+    }
+
+    /// Notes that a process has ended.
+    fn leave(&self, is_idle: bool) {
+        let mut state = self.lock();
+        let class = state.class(is_idle);
+        class.busy = class.busy.saturating_sub(1);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn blocked(&self) -> MutexGuard<'_, BlockedSources> {
+        self.blocked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a source must not be tried. Its hash is made only where another one of its length is blocked.
+    fn is_blocked(&self, source: &[u8]) -> bool {
+        if !self.blocked().has_length(source.len()) {
+            return false;
+        }
+        let hash = blake3::hash(source);
+        self.blocked().contains(hash, Instant::now())
+    }
+
+    /// Counts a source that has ended a process.
+    fn block(&self, source: &[u8]) {
+        let hash = blake3::hash(source);
+        self.blocked().record(source.len(), hash, Instant::now());
+    }
+
+    fn record_death(&self, death: Death, source: &[u8], id: u32, words: &str) {
+        self.counts.record(death);
+        let hash = blake3::hash(source);
+        tracing::warn!(
+            death = death.word(),
+            source = %hash.to_hex(),
+            process = id,
+            words,
+            "a worker process ended during a transformation, which fails; others go on"
+        );
+    }
+}

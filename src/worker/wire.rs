@@ -1,0 +1,304 @@
+//! What the server and its worker processes say to each other.
+//!
+//! A message is a header of two lengths, a value in the format of `postcard`, and then the files of the value that are short. Longer files are passed as
+//! memory: to a worker as descriptors of sealed files, from a worker in the one file that it may write. Every length is checked before anything is
+//! allocated for it.
+
+use std::io;
+use std::io::{IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use rustix::io::retry_on_intr;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::transform::{Encoded, TransformError};
+use crate::worker::{Answer, Job};
+
+/// Files up to this length are part of the message: passing memory takes longer.
+pub(super) const SHORT: usize = 64 << 10;
+/// The longest value.
+const MAX_VALUE: usize = 1 << 20;
+/// The most bytes of short files in a message. A batch has a saliency map for each of its pictures.
+const MAX_SHORT: usize = 64 << 20;
+/// The most descriptors in a message: a source, a reduced copy, and one to spare.
+const MAX_DESCRIPTORS: usize = 3;
+
+/// What a new worker is told first. Its answer is a [`Hello`].
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Setup {
+    /// Its priority, which it takes by itself.
+    pub nice: i32,
+    /// Whether it will draw text, so that fonts must be loaded before files can be opened no more.
+    pub draws: bool,
+    /// The largest file that it may write.
+    pub most: u64,
+}
+
+/// What a new worker says when it is ready: what confines it, or why that does not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Hello {
+    pub seccomp: Result<(), String>,
+    pub landlock: Result<(), String>,
+}
+
+/// What the server says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Call {
+    /// Do this job.
+    Do {
+        job: Box<Job>,
+        /// How much time there is.
+        time: Duration,
+        /// The files of the job, in the order of [`Job::files`].
+        files: Vec<FileForm>,
+    },
+    /// Whether the next picture of the batch is wanted.
+    Next(bool),
+    /// Give memory back: there is nothing to do.
+    Trim,
+}
+
+/// What a worker says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Reply {
+    /// A picture of a batch.
+    Item {
+        index: u64,
+        made: Result<Encoded, TransformError>,
+        file: Option<FileForm>,
+    },
+    /// The end of a job.
+    End {
+        answer: Answer,
+        file: Option<FileForm>,
+        cpu_time: Duration,
+    },
+    /// The job panicked.
+    Panicked,
+    /// Memory was given back.
+    Trimmed,
+}
+
+/// How a file is passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum FileForm {
+    /// In the message. The number is its length.
+    Short(u64),
+    /// As memory.
+    Shared(u64),
+}
+
+/// A message as it was received.
+pub(super) struct Message<T> {
+    pub value: T,
+    /// The short files, one after the other.
+    pub short: Vec<u8>,
+    pub descriptors: Vec<OwnedFd>,
+}
+
+/// Sends a value with its short files and descriptors.
+pub(super) fn send(
+    socket: &UnixStream,
+    value: &impl Serialize,
+    short: &[&[u8]],
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    let value = postcard::to_stdvec(value).map_err(io::Error::other)?;
+    let length: usize = short.iter().map(|file| file.len()).sum();
+    if value.len() > MAX_VALUE || length > MAX_SHORT || descriptors.len() > MAX_DESCRIPTORS {
+        return Err(io::Error::other("the message is too long"));
+    }
+    let mut message = Vec::with_capacity(8 + value.len() + length);
+    for length in [value.len(), length] {
+        let length = u32::try_from(length).map_err(io::Error::other)?;
+        message.extend_from_slice(&length.to_le_bytes());
+    }
+    message.extend_from_slice(&value);
+    for file in short {
+        message.extend_from_slice(file);
+    }
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(descriptors));
+    }
+    let sent = retry_on_intr(|| {
+        sendmsg(
+            socket,
+            &[IoSlice::new(&message)],
+            &mut control,
+            SendFlags::NOSIGNAL,
+        )
+    })?;
+    let mut socket = socket;
+    socket.write_all(message.get(sent..).unwrap_or_default())
+}
+
+/// Receives a message. A deadline is for those who do not trust the other side; the message must have arrived whole by then.
+pub(super) fn receive<T: DeserializeOwned>(
+    socket: &UnixStream,
+    deadline: Option<Instant>,
+) -> io::Result<Message<T>> {
+    let mut header = [0; 8];
+    let mut descriptors = Vec::new();
+    wait(socket, deadline)?;
+    let first = receive_first(socket, &mut header, &mut descriptors)?;
+    if first == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    read(
+        socket,
+        header.get_mut(first..).unwrap_or_default(),
+        deadline,
+    )?;
+    let [a, b, c, d, e, f, g, h] = header;
+    let length = |bytes| usize::try_from(u32::from_le_bytes(bytes)).unwrap_or(usize::MAX);
+    let (length, short_length) = (length([a, b, c, d]), length([e, f, g, h]));
+    if length > MAX_VALUE || short_length > MAX_SHORT {
+        return Err(io::Error::other("a message is too long"));
+    }
+    let mut value = vec![0; length];
+    read(socket, &mut value, deadline)?;
+    let mut short = vec![0; short_length];
+    read(socket, &mut short, deadline)?;
+    Ok(Message {
+        value: postcard::from_bytes(&value).map_err(io::Error::other)?,
+        short,
+        descriptors,
+    })
+}
+
+/// Receives the first bytes, with which the descriptors come.
+fn receive_first(
+    socket: &UnixStream,
+    header: &mut [u8],
+    descriptors: &mut Vec<OwnedFd>,
+) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let first = retry_on_intr(|| {
+        recvmsg(
+            socket.as_fd(),
+            &mut [IoSliceMut::new(header)],
+            &mut control,
+            RecvFlags::CMSG_CLOEXEC,
+        )
+    })?;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = message {
+            descriptors.extend(received);
+        }
+    }
+    Ok(first.bytes)
+}
+
+fn read(mut socket: &UnixStream, mut rest: &mut [u8], deadline: Option<Instant>) -> io::Result<()> {
+    while !rest.is_empty() {
+        wait(socket, deadline)?;
+        match socket.read(rest) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => rest = rest.get_mut(count..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Makes the next read or write end by the deadline.
+fn wait(socket: &UnixStream, deadline: Option<Instant>) -> io::Result<()> {
+    let Some(deadline) = deadline else {
+        return Ok(());
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    socket.set_read_timeout(Some(left))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+    use std::time::{Duration, Instant};
+
+    use proptest::collection::vec;
+    use proptest::prelude::any;
+    use proptest::proptest;
+
+    use super::Hello;
+    use super::MAX_SHORT;
+    use super::MAX_VALUE;
+    use super::Reply;
+    use super::receive;
+    use super::send;
+    use crate::memfd;
+
+    fn soon() -> Option<Instant> {
+        Some(Instant::now() + Duration::from_secs(10))
+    }
+
+    #[test]
+    fn a_message_arrives_with_its_files_and_descriptors() {
+        let (ours, theirs) = UnixStream::pair().expect("sockets");
+        let shared = memfd::copy(b"long").expect("memory");
+        let hello = Hello {
+            seccomp: Ok(()),
+            landlock: Err("why".to_owned()),
+        };
+        send(&ours, &hello, &[b"one", b"", b"two"], &[shared.as_fd()]).expect("room");
+        let message = receive::<Hello>(&theirs, soon()).expect("a message");
+        assert!(message.value.seccomp.is_ok() && message.value.landlock.is_err());
+        assert_eq!(message.short, b"onetwo");
+        let [descriptor] = &message.descriptors[..] else {
+            panic!("one was sent");
+        };
+        assert_eq!(memfd::map(descriptor, 4).expect("sealed"), &b"long"[..]);
+        drop(ours);
+        assert!(receive::<Hello>(&theirs, soon()).is_err());
+    }
+
+    #[test]
+    fn lengths_are_checked_before_room_is_made() {
+        for (value, short) in [(MAX_VALUE + 1, 0), (0, MAX_SHORT + 1)] {
+            let (mut ours, theirs) = UnixStream::pair().expect("sockets");
+            for length in [value, short] {
+                let length = u32::try_from(length).expect("it fits");
+                ours.write_all(&length.to_le_bytes()).expect("room");
+            }
+            let error = receive::<Reply>(&theirs, soon()).err().expect("too long");
+            assert_eq!(error.to_string(), "a message is too long");
+        }
+    }
+
+    #[test]
+    fn a_message_that_does_not_end_is_not_waited_for() {
+        let (mut ours, theirs) = UnixStream::pair().expect("sockets");
+        ours.write_all(&[9, 0, 0]).expect("room");
+        let soon = Instant::now() + Duration::from_millis(30);
+        assert!(receive::<Reply>(&theirs, Some(soon)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_message_is_too_odd(bytes in vec(any::<u8>(), 0..200), length in 0_u32..200) {
+            let (mut ours, theirs) = UnixStream::pair().expect("sockets");
+            ours.write_all(&length.to_le_bytes()).expect("room");
+            ours.write_all(&0_u32.to_le_bytes()).expect("room");
+            ours.write_all(&bytes).expect("room");
+            drop(ours);
+            // It may be a message by chance.
+            let _ = receive::<Reply>(&theirs, soon());
+        }
+    }
+}

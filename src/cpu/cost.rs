@@ -14,7 +14,7 @@ pub(crate) struct Cost {
     pub bytes: u64,
     /// CPU time.
     pub time: Duration,
-    /// The latest moment at which it may start. Afterwards nobody can use its result.
+    /// When it must have ended. Afterwards nobody can use its result.
     pub deadline: Instant,
     /// For whom it is done.
     pub priority: Priority,

@@ -8,6 +8,7 @@
 mod cost;
 mod lanes;
 mod memory;
+mod place;
 mod share;
 mod system;
 mod workers;
@@ -27,9 +28,12 @@ use self::lanes::{JobId, Lanes};
 use self::share::Share;
 use self::workers::{Notification, Scheduler};
 
+use crate::clients::ClientId;
+
 pub(crate) use self::cost::{Cost, Lane, Priority, Rejection};
 pub(crate) use self::lanes::LaneCounts;
 pub(crate) use self::memory::MemoryLimit;
+pub(crate) use self::place::QueuePlace;
 pub(crate) use self::system::charge;
 pub(crate) use self::workers::{IDLE_NICE, NICE};
 
@@ -97,6 +101,32 @@ impl CpuPool {
         // Where a thread cannot be started, the pool is dropped, and its other threads end.
         workers::start(&pool.scheduler, workers)?;
         Ok(pool)
+    }
+
+    /// Takes a place in the queue for a render whose source has to be fetched first, and which must have ended at `deadline`.
+    ///
+    /// # Errors
+    /// [`CpuError::Rejected`].
+    pub(crate) fn take_place(
+        &self,
+        client: Option<ClientId>,
+        deadline: Instant,
+    ) -> Result<QueuePlace, CpuError> {
+        let mut state = self.scheduler.lock();
+        let taken = state.lanes.take_place(client, deadline, Instant::now());
+        taken.map_err(|(reason, wait)| CpuError::Rejected { reason, wait })?;
+        Ok(QueuePlace::of(&self.scheduler))
+    }
+
+    /// Holds a place for a render whose source was fetched, until its cost is known.
+    pub(crate) fn hold_place(&self) -> QueuePlace {
+        self.scheduler.lock().lanes.hold_place();
+        QueuePlace::of(&self.scheduler)
+    }
+
+    /// Takes account of the estimate of a render whose source was read, for those whose source is still on its way.
+    pub(crate) fn record_estimate(&self, cost: &Cost) {
+        self.scheduler.lock().lanes.record_estimate(cost);
     }
 
     /// Runs `work` on a worker. When the future is dropped before the work has started, the work is taken out of the queue. Work that has

@@ -139,6 +139,7 @@ fn worker_loop(scheduler: &Scheduler, worker: Worker) {
         if let Some((began, ended)) = began.zip(ended) {
             state.lanes.correct_time(id, ended.saturating_sub(began));
         }
+        state.lanes.record_pace(id, Instant::now());
         state.lanes.finish(id);
         drop(state);
         scheduler.wake();

@@ -164,7 +164,7 @@ impl Pipeline {
             job: choice.job(),
             name: choice.admitted.name.clone(),
             priority: Priority::Foreground,
-            client: context.client,
+            asker: Some(context.asker()),
             timings: Arc::clone(&timings),
         };
         let found = match choice.stored {

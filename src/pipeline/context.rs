@@ -8,6 +8,7 @@ use hyper::http::request::Parts;
 
 use crate::clients::ClientId;
 use crate::deadline::Deadline;
+use crate::pipeline::workers::Asker;
 use crate::request::Conditional;
 
 /// What a request says beyond the picture that it asks for, and its deadline.
@@ -32,6 +33,14 @@ impl RequestContext {
             head_only: head.method == Method::HEAD,
             client,
             is_miss: AtomicBool::new(false),
+        }
+    }
+
+    /// Who waits for what is done for the request.
+    pub(crate) fn asker(&self) -> Asker {
+        Asker {
+            client: self.client,
+            deadline: self.deadline,
         }
     }
 }

@@ -6,13 +6,12 @@ use crate::cache::{
     CachedSource, FlightError, RenderOutput, Rendition, RenditionKey, SourceBytes, SourceName,
     SourceRecord,
 };
-use crate::clients::ClientId;
-use crate::cpu::Priority;
+use crate::cpu::{Priority, QueuePlace};
 use crate::deadline::Stage;
 use crate::error::Error;
 use crate::options::Recipe;
 use crate::pipeline::Pipeline;
-use crate::pipeline::workers::{BACKGROUND_TIMEOUT, Urgency};
+use crate::pipeline::workers::{Asker, BACKGROUND_TIMEOUT, Urgency};
 use crate::policy;
 use crate::telemetry::RenderStep;
 use crate::transform::{Encoded, HintFiles, SaliencyMapPlan, Source, Timings, TransformError};
@@ -23,8 +22,8 @@ pub(crate) struct RenderTask {
     pub job: policy::Job,
     pub name: SourceName,
     pub priority: Priority,
-    /// Who asked for it first, where that is known.
-    pub client: Option<ClientId>,
+    /// Who asked for it first.
+    pub asker: Option<Asker>,
     /// The render sets it to the time that each step took.
     pub timings: Arc<OnceLock<Timings>>,
 }
@@ -45,19 +44,23 @@ impl Pipeline {
     ) -> Result<RenderOutput, FlightError<Error>> {
         let expected = Arc::clone(&found.record);
         let urgency = match task.priority {
-            Priority::Foreground => {
-                Urgency::foreground(self.request_timeout).of_client(task.client)
-            }
+            Priority::Foreground => Urgency::foreground(self.request_timeout).asked_by(task.asker),
             Priority::Share | Priority::Idle => {
                 Urgency::background(task.priority, BACKGROUND_TIMEOUT)
             }
+        };
+        let place = match (task.asker, &found.bytes) {
+            (Some(asker), None) => Some(self.take_place(asker)?),
+            // There was one for its fetch, just now.
+            (Some(_), Some(_)) => Some(self.cpu.hold_place()),
+            (None, _) => None,
         };
         let fetch = self.fetch(task.job.source.clone());
         let source = self.cache.bytes_or_fetch(&task.name, found, fetch);
         let source = urgency.deadline.bound(Stage::Fetch, source).await;
         let source = source.map_err(Error::from)??;
         let record = Arc::clone(&source.record);
-        let rendition = self.render_source(task, source, urgency).await;
+        let rendition = self.render_source(task, source, urgency, place).await;
         Ok(RenderOutput {
             rendition: rendition.map_err(|failed| failed.about(&record))?,
             source: (!Arc::ptr_eq(&record, &expected)).then_some(record),
@@ -70,6 +73,7 @@ impl Pipeline {
         task: RenderTask,
         source: SourceBytes,
         urgency: Urgency,
+        place: Option<QueuePlace>,
     ) -> Result<Rendition, FlightError<Error>> {
         let RenderTask {
             job, name, timings, ..
@@ -96,6 +100,10 @@ impl Pipeline {
             recipe: Box::new(job.recipe),
             hints,
         };
+        if urgency.priority == Priority::Foreground {
+            self.cpu.record_estimate(&urgency.cost(cost));
+        }
+        drop(place);
         let encoded = self.render_on_worker(cost, urgency, render).await?;
         self.record_render(&encoded);
         if let Some(denominator) = missing_copy

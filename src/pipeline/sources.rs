@@ -53,7 +53,7 @@ impl Pipeline {
             Some(source) => source,
             None => {
                 self.count_miss(context)?;
-                let fetch = self.fetch(admitted.job.source.clone());
+                let fetch = self.fetch_to_render(admitted.job.source.clone(), context);
                 let source = self.cache.get_or_fetch(&admitted.name, fetch);
                 let source = context.deadline.bound(Stage::Fetch, Box::pin(source)).await;
                 source.map_err(Error::from)??
@@ -100,6 +100,24 @@ impl Pipeline {
         reservation
             .map(|reservation| (found, reservation))
             .ok_or(SourceError::Busy(BusyReason::Memory))
+    }
+
+    /// The same for a source that is going to be rendered, where there is a place in the queue for that. One that is known is only asked about.
+    fn fetch_to_render(
+        self: &Arc<Self>,
+        source: ApprovedSource,
+        context: &RequestContext,
+    ) -> impl Fetch<Error> + use<> {
+        let pipeline = Arc::clone(self);
+        let asker = context.asker();
+        let fetch = self.fetch(source);
+        move |known: Option<Validators>| async move {
+            let _place = match known {
+                Some(_) => None,
+                None => Some(pipeline.take_place(asker)?),
+            };
+            fetch.ask(known).await
+        }
     }
 
     /// How the cache fetches a source from its origin.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::clients::ClientId;
 use crate::cpu;
-use crate::cpu::{Completion, CpuError, Priority};
+use crate::cpu::{Completion, CpuError, Priority, QueuePlace};
 use crate::deadline::{Deadline, Stage, Timeout};
 use crate::error::Error;
 use crate::pipeline::{Config, Pipeline};
@@ -21,13 +21,22 @@ use crate::worker::{
 /// How long a render may take that no client waits for. On a busy machine one on an idle worker gets a fiftieth of a processor.
 pub(crate) const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
+/// Who waits for work.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asker {
+    /// The client, where that is known.
+    pub client: Option<ClientId>,
+    /// Until when it waits.
+    pub deadline: Deadline,
+}
+
 /// When work must be done, and for whom.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Urgency {
     pub deadline: Deadline,
     pub priority: Priority,
-    /// Who waits for it, where that is known.
-    pub client: Option<ClientId>,
+    /// Who asked for it first. Others may ask later, and wait for longer.
+    pub asker: Option<Asker>,
 }
 
 impl Urgency {
@@ -36,13 +45,31 @@ impl Urgency {
         Urgency {
             deadline: Deadline::after(timeout),
             priority: Priority::Foreground,
-            client: None,
+            asker: None,
         }
     }
 
-    /// The same for this client.
-    pub(crate) fn of_client(self, client: Option<ClientId>) -> Self {
-        Urgency { client, ..self }
+    /// The same for one who asks.
+    pub(crate) fn asked_by(self, asker: Option<Asker>) -> Self {
+        Urgency { asker, ..self }
+    }
+
+    /// Until when somebody waits for it, as far as that is known.
+    fn wanted_until(self) -> Instant {
+        self.asker
+            .map_or(self.deadline, |asker| asker.deadline)
+            .instant()
+    }
+
+    /// The cost of work that is so urgent.
+    pub(crate) fn cost(self, cost: Cost) -> cpu::Cost {
+        cpu::Cost {
+            bytes: cost.bytes,
+            time: cost.cpu,
+            deadline: self.wanted_until(),
+            priority: self.priority,
+            client: self.asker.and_then(|asker| asker.client),
+        }
     }
 
     /// Work that no client waits for, which may take so much time from now on.
@@ -50,7 +77,7 @@ impl Urgency {
         Urgency {
             deadline: Deadline::after(timeout),
             priority,
-            client: None,
+            asker: None,
         }
     }
 
@@ -190,13 +217,7 @@ impl Pipeline {
         urgency: Urgency,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Completion<T>, Error> {
-        let cost = cpu::Cost {
-            bytes: cost.bytes,
-            time: cost.cpu,
-            deadline: urgency.deadline.instant(),
-            priority: urgency.priority,
-            client: urgency.client,
-        };
+        let cost = urgency.cost(cost);
         let started = Arc::new(OnceLock::new());
         let starts = Arc::clone(&started);
         let work = move || {
@@ -207,11 +228,21 @@ impl Pipeline {
         let Ok(done) = urgency.deadline.bound(Stage::Render, run).await else {
             return Err(self.out_of_time(started.get().copied(), urgency));
         };
-        done.map_err(|error| {
-            if let CpuError::Rejected { reason, .. } = error {
-                self.metrics.work.record_cpu_rejection(reason.word());
-            }
-            error.into()
-        })
+        done.map_err(|error| self.count_rejection(error))
+    }
+
+    /// Takes a place in the queue for a render for a client whose source is not in memory yet. So what would be refused then is refused now, before the
+    /// source is fetched.
+    pub(crate) fn take_place(&self, asker: Asker) -> Result<QueuePlace, Error> {
+        let Asker { client, deadline } = asker;
+        let place = self.cpu.take_place(client, deadline.instant());
+        place.map_err(|error| self.count_rejection(error))
+    }
+
+    fn count_rejection(&self, error: CpuError) -> Error {
+        if let CpuError::Rejected { reason, .. } = error {
+            self.metrics.work.record_cpu_rejection(reason.word());
+        }
+        error.into()
     }
 }

@@ -177,6 +177,58 @@ async fn a_full_queue_sheds_while_cached_pictures_are_still_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_rendered_in_time_is_refused_before_it_is_fetched() {
+    const SOURCES: usize = 60;
+    let origin = TestOrigin::with("/slow.jpg", samples::laborious()).await;
+    let zone = zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.limits.workers = 1;
+        config.limits.queue = 0;
+        config.cache.interim_ttl = setting("0 s");
+    })
+    .await;
+    let client = proxy.client().clone();
+    let slow = tokio::spawn(async move {
+        let target = format!("/cdn-cgi/image/{}/slow.jpg", samples::LABORIOUS);
+        client.get(&target).await
+    });
+    eventually("the worker is busy", async || {
+        let running = [("lane", "normal"), ("state", "running")];
+        proxy.metrics().sum("safelight_cpu_jobs", &running) > 0.0
+    })
+    .await;
+    let before = origin.asked().len();
+    for number in 0..SOURCES {
+        let target = format!("/cdn-cgi/image/width=10/other-{number}.jpg");
+        let reply = proxy.get(&target).await;
+        // Now and then one is tried, since it may be small. This origin does not have it.
+        if reply.status != 404 {
+            reply
+                .assert_error(503, 9522)
+                .assert_header("retry-after", "1");
+        }
+    }
+    let fetched = origin.asked().len() - before;
+    assert!(fetched < SOURCES / 2, "{fetched} of {SOURCES}");
+    assert!(
+        proxy
+            .metrics()
+            .sum("safelight_cpu_jobs", &[("lane", "normal")])
+            > 0.0,
+        "all that happened while the worker was busy"
+    );
+    let (width, height) = samples::LABORIOUS_SIZE;
+    slow.await.expect("no panic").assert_size(width, height);
+    // A worker is free again, and sources are fetched.
+    origin.serve("/a.png", samples::png(64, 48));
+    proxy
+        .get("/cdn-cgi/image/width=16/a.png")
+        .await
+        .assert_size(16, 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_render_that_would_start_too_late_is_refused_at_once() {
     let origin = TestOrigin::with("/slow.jpg", samples::laborious()).await;
     let zone = zone(&origin.url(""));

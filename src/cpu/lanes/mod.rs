@@ -1,11 +1,14 @@
 //! Which job starts next: the jobs that wait, the jobs that run, and the bytes that they reserve. No threads and no locks, those are in `workers`.
 
+mod admission;
+mod pace;
+mod places;
 mod turns;
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
+use self::pace::Pace;
+use self::places::Places;
 pub(super) use self::turns::JobId;
 use self::turns::{QueuedJob, Turns};
 use super::cost::{Cost, Lane, Rejection};
@@ -14,14 +17,8 @@ use super::share::Share;
 /// When fast jobs of so much estimated time have started first, the oldest job of the normal lane is next.
 const STARVATION_LIMIT: Duration = Duration::from_millis(250);
 
-/// How many jobs of one client may wait for each place of the queue that is free.
-const PLACES: usize = 4;
-
 /// The longest queue of a background lane. Jobs beyond it are not worth keeping.
 const MAX_BACKGROUND_QUEUE: usize = 64;
-
-/// The wait that is reported where nobody knows how long it takes. Clients are never asked to wait for longer than a minute.
-const UNKNOWN_WAIT: Duration = Duration::from_secs(60);
 
 /// The jobs that a thread runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +54,8 @@ pub(super) struct Lanes<W> {
     background: Turns<W>,
     idle: Turns<W>,
     share: Share,
+    pace: Pace,
+    places: Places,
     running: Vec<RunningJob>,
     reserved: u64,
     /// The estimated time of the fast jobs that have started before the oldest normal job.
@@ -77,10 +76,11 @@ impl RunningJob {
     ///
     /// `None` when the job has also passed its deadline. A job looks at the clock between two steps, so one step of this job has taken longer than
     /// the estimate of all its steps, and nobody knows when it ends.
-    fn remaining(&self, now: Instant) -> Option<Duration> {
+    fn remaining(&self, pace: Pace, now: Instant) -> Option<Duration> {
         let spent = now.saturating_duration_since(self.since);
-        let is_stuck = spent > self.cost.time && now > self.cost.deadline;
-        (!is_stuck).then(|| spent.abs_diff(self.cost.time))
+        let time = pace.of(self.cost.time);
+        let is_stuck = spent > time && now > self.cost.deadline;
+        (!is_stuck).then(|| spent.abs_diff(time))
     }
 }
 
@@ -95,6 +95,8 @@ impl<W> Lanes<W> {
             background: Turns::default(),
             idle: Turns::default(),
             share,
+            pace: Pace::default(),
+            places: Places::default(),
             running: Vec::new(),
             reserved: 0,
             overtaken: Duration::ZERO,
@@ -118,17 +120,8 @@ impl<W> Lanes<W> {
             if is_full || (is_large && lane == Lane::Share) {
                 return Err((Rejection::Idle, Duration::ZERO));
             }
-        } else {
-            let wait = self.wait(lane, &cost, now);
-            let said = wait.unwrap_or(UNKNOWN_WAIT);
-            let free = self.capacity(lane).saturating_sub(self.occupied(lane));
-            if free == 0 || self.has_its_share(&cost, free) {
-                return Err((Rejection::Queue, said));
-            }
-            let patience = cost.deadline.saturating_duration_since(now);
-            if wait.is_none_or(|wait| wait > patience) {
-                return Err((Rejection::Wait(lane), said));
-            }
+        } else if let Some(refusal) = self.refusal(lane, &cost, (0, Duration::ZERO), now) {
+            return Err(refusal);
         }
         let id = self.next;
         self.next += 1;
@@ -163,6 +156,17 @@ impl<W> Lanes<W> {
         if let Some(job) = found.filter(|job| job.worker == Worker::Share) {
             self.share.give_back(job.cost.time);
             self.share.spend(cpu_time);
+        }
+    }
+
+    /// Compares the time that a foreground job has taken with its estimate.
+    pub(super) fn record_pace(&mut self, id: JobId, now: Instant) {
+        let found = self.running.iter().find(|job| job.id == id);
+        let is_foreground =
+            |job: &&RunningJob| matches!(job.worker, Worker::Regular | Worker::Express);
+        if let Some(job) = found.filter(is_foreground) {
+            let time = now.saturating_duration_since(job.since);
+            self.pace.record(job.cost.time, time);
         }
     }
 
@@ -300,82 +304,6 @@ impl<W> Lanes<W> {
             .sum();
         let next = lane.first().map_or(0, |job| job.cost.bytes);
         held + next <= self.background_bytes()
-    }
-
-    /// How many jobs may wait or run for a job of this lane to be taken.
-    fn capacity(&self, lane: Lane) -> usize {
-        let express = usize::from(lane == Lane::Fast);
-        self.workers
-            .saturating_add(self.queue)
-            .saturating_add(express)
-    }
-
-    /// How many jobs count against the capacity. Those on the thread for fast jobs delay fast jobs only.
-    fn occupied(&self, lane: Lane) -> usize {
-        let running = self.running.iter().filter(|job| match job.worker {
-            Worker::Regular => true,
-            Worker::Express => lane == Lane::Fast,
-            Worker::Share | Worker::Idle => false,
-        });
-        self.fast.len() + self.normal.len() + running.count()
-    }
-
-    /// Whether so many jobs of a client wait that the `free` places of the queue are for others. It may have four times as many as are free, so
-    /// that one alone gets four fifths of the queue, and there is always a place for a client that has none.
-    fn has_its_share(&self, cost: &Cost, free: usize) -> bool {
-        cost.client.is_some_and(|client| {
-            let waiting = self.fast.count_of(client) + self.normal.count_of(client);
-            waiting >= free.saturating_mul(PLACES)
-        })
-    }
-
-    /// How long a new job of a lane would wait for a thread and for its bytes, by the estimates of all jobs before it. `None` where it needs the
-    /// thread or the bytes of a job of which nobody knows when it ends.
-    fn wait(&self, lane: Lane, new: &Cost, now: Instant) -> Option<Duration> {
-        let is_fast = lane == Lane::Fast;
-        let mut threads = self.workers + usize::from(is_fast);
-        let mut free = self.budget - self.reserved;
-        // When a thread and bytes become free.
-        let mut ends = BinaryHeap::new();
-        for job in &self.running {
-            let has_thread = match job.worker {
-                Worker::Regular => true,
-                Worker::Express => is_fast,
-                Worker::Share | Worker::Idle => false,
-            };
-            threads = threads.saturating_sub(usize::from(has_thread));
-            if let Some(left) = job.remaining(now) {
-                ends.push(Reverse((left, has_thread, job.cost.bytes)));
-            }
-        }
-        let mut begins = Duration::ZERO;
-        for (time, bytes) in self
-            .before(lane, new)
-            .map(|cost| (cost.time, cost.bytes))
-            .chain([(Duration::ZERO, new.bytes)])
-        {
-            while threads == 0 || bytes > free {
-                let Reverse((end, has_thread, held)) = ends.pop()?;
-                begins = begins.max(end);
-                threads += usize::from(has_thread);
-                free += held;
-            }
-            threads -= 1;
-            free -= bytes;
-            ends.push(Reverse((begins.saturating_add(time), true, bytes)));
-        }
-        Some(begins)
-    }
-
-    /// The costs of the jobs that start before a new one.
-    fn before(&self, lane: Lane, new: &Cost) -> Box<dyn Iterator<Item = &Cost> + '_> {
-        match lane {
-            Lane::Fast => Box::new(self.fast.before(new.client)),
-            // Fast jobs that come later go first as well; those that wait now surely do.
-            Lane::Normal | Lane::Share | Lane::Idle => {
-                Box::new(self.fast.all().chain(self.normal.before(new.client)))
-            }
-        }
     }
 }
 

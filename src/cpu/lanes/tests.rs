@@ -136,7 +136,7 @@ fn work_that_would_begin_too_late_is_refused_with_the_wait() {
     // The same work four seconds later: half of what runs is done.
     let later = now + Duration::from_secs(4);
     let patient = Cost {
-        deadline: later + Duration::from_secs(5),
+        deadline: later + Duration::from_secs(6),
         ..cost(100, 1, now)
     };
     lanes
@@ -336,7 +336,10 @@ fn work_past_its_deadline_holds_a_thread_for_nobody_knows_how_long() {
     let (slow, _) = lanes.start(Worker::Regular, now).expect("it fits");
     let later = now + 11 * SECOND;
     // Both are past their deadlines: work is refused at once, however long it could wait.
-    let refused = Err((Rejection::Wait(Lane::Normal), super::UNKNOWN_WAIT));
+    let refused = Err((
+        Rejection::Wait(Lane::Normal),
+        super::admission::UNKNOWN_WAIT,
+    ));
     assert_eq!(lanes.enqueue(cost(100, 1, later), "new", later), refused);
     // What is small has a thread of its own.
     let small = lanes.enqueue(cost(1, 1, later), "small", later);
@@ -375,7 +378,7 @@ fn stuck_small_work_stops_small_work_only_where_no_other_thread_takes_it() {
     let later = later + 11 * MINUTE;
     assert_eq!(
         lanes.enqueue(cost(5, 1, later), "small", later),
-        Err((Rejection::Wait(Lane::Fast), super::UNKNOWN_WAIT))
+        Err((Rejection::Wait(Lane::Fast), super::admission::UNKNOWN_WAIT))
     );
 }
 

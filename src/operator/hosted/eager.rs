@@ -312,7 +312,7 @@ impl Pipeline {
             job: job.clone(),
             name,
             priority: Priority::Idle,
-            client: None,
+            asker: None,
             timings: Arc::new(OnceLock::new()),
         };
         let render = Arc::clone(self).render(task, source);

@@ -229,7 +229,7 @@ impl Pipeline {
             job,
             name,
             priority,
-            client: None,
+            asker: None,
             timings: Arc::new(OnceLock::new()),
         };
         let pipeline = Arc::clone(self);

@@ -1,0 +1,297 @@
+//! Whether a foreground job is taken: whether there is room in the queue, and whether it would end in time.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::{Duration, Instant};
+
+use super::{Lanes, Worker};
+use crate::clients::ClientId;
+use crate::cpu::cost::{Cost, Lane, Priority, Rejection};
+
+/// How many jobs of one client may wait for each place of the queue that is free.
+const PLACES: usize = 4;
+
+/// The wait that is reported where nobody knows how long it takes. Clients are never asked to wait for longer than a minute.
+pub(super) const UNKNOWN_WAIT: Duration = Duration::from_secs(60);
+
+impl<W> Lanes<W> {
+    /// Takes a place for a render that must end before `deadline`, or returns why there is none and how long it would have waited. What would be refused
+    /// when its cost is known is refused before its source is fetched.
+    pub(in crate::cpu) fn take_place(
+        &mut self,
+        client: Option<ClientId>,
+        deadline: Instant,
+        now: Instant,
+    ) -> Result<(), (Rejection, Duration)> {
+        // Estimates may be wrong by a third, and what has been fetched should not be refused.
+        let patience = deadline.saturating_duration_since(now) / 4 * 3;
+        let new = Cost {
+            bytes: 0,
+            time: self.places.usual(),
+            deadline: now + patience,
+            priority: Priority::Foreground,
+            client,
+        };
+        let workers = u32::try_from(self.workers).unwrap_or(u32::MAX).max(1);
+        let ahead = self.pace.of(self.places.time()) / workers;
+        let refusal = self.refusal(Lane::Normal, &new, (self.places.held(), ahead), now);
+        if let Some(refusal) = refusal
+            && !self.places.try_one(now)
+        {
+            return Err(refusal);
+        }
+        self.places.hold();
+        Ok(())
+    }
+
+    /// Holds a place for a render whose source was fetched.
+    pub(in crate::cpu) fn hold_place(&mut self) {
+        self.places.hold();
+    }
+
+    /// Gives a place back: the cost is known, or there is no render.
+    pub(in crate::cpu) fn return_place(&mut self) {
+        self.places.give_back();
+    }
+
+    /// Takes account of the estimate of a render whose source was read.
+    pub(in crate::cpu) fn record_estimate(&mut self, cost: &Cost) {
+        let is_small = Lane::of(cost) == Lane::Fast;
+        self.places.record(cost.time, is_small);
+    }
+
+    /// Why a new foreground job is not taken, and how long it would have waited. `ahead` are jobs that are not in the queue yet: how many, and for how
+    /// long they will keep all threads.
+    pub(super) fn refusal(
+        &self,
+        lane: Lane,
+        new: &Cost,
+        ahead: (usize, Duration),
+        now: Instant,
+    ) -> Option<(Rejection, Duration)> {
+        let (places, delay) = ahead;
+        let wait = self.wait(lane, new, now);
+        let wait = wait.map(|wait| wait.saturating_add(delay));
+        let said = wait.unwrap_or(UNKNOWN_WAIT);
+        let occupied = self.occupied(lane).saturating_add(places);
+        let free = self.capacity(lane).saturating_sub(occupied);
+        if free == 0 || self.has_its_share(new, free) {
+            return Some((Rejection::Queue, said));
+        }
+        let patience = new.deadline.saturating_duration_since(now);
+        (!wait.is_some_and(|wait| self.is_in_time(wait, new, patience)))
+            .then_some((Rejection::Wait(lane), said))
+    }
+
+    /// Whether a job that waits for so long ends in time. One that need not wait is tried, since it has all the time that there is.
+    fn is_in_time(&self, wait: Duration, new: &Cost, patience: Duration) -> bool {
+        wait.is_zero() || wait.saturating_add(self.pace.of(new.time)) <= patience
+    }
+
+    /// How many jobs may wait or run for a job of this lane to be taken.
+    fn capacity(&self, lane: Lane) -> usize {
+        let express = usize::from(lane == Lane::Fast);
+        self.workers
+            .saturating_add(self.queue)
+            .saturating_add(express)
+    }
+
+    /// How many jobs count against the capacity. Those on the thread for fast jobs delay fast jobs only.
+    fn occupied(&self, lane: Lane) -> usize {
+        let running = self.running.iter().filter(|job| match job.worker {
+            Worker::Regular => true,
+            Worker::Express => lane == Lane::Fast,
+            Worker::Share | Worker::Idle => false,
+        });
+        self.fast.len() + self.normal.len() + running.count()
+    }
+
+    /// Whether so many jobs of a client wait that the `free` places of the queue are for others. It may have four times as many as are free, so
+    /// that one alone gets four fifths of the queue, and there is always a place for a client that has none.
+    fn has_its_share(&self, cost: &Cost, free: usize) -> bool {
+        cost.client.is_some_and(|client| {
+            let waiting = self.fast.count_of(client) + self.normal.count_of(client);
+            waiting >= free.saturating_mul(PLACES)
+        })
+    }
+
+    /// How long a new job of a lane would wait for a thread and for its bytes, by the estimates of all jobs before it. `None` where it needs the
+    /// thread or the bytes of a job of which nobody knows when it ends.
+    fn wait(&self, lane: Lane, new: &Cost, now: Instant) -> Option<Duration> {
+        let is_fast = lane == Lane::Fast;
+        let mut threads = self.workers + usize::from(is_fast);
+        let mut free = self.budget - self.reserved;
+        // When a thread and bytes become free.
+        let mut ends = BinaryHeap::new();
+        for job in &self.running {
+            let has_thread = match job.worker {
+                Worker::Regular => true,
+                Worker::Express => is_fast,
+                Worker::Share | Worker::Idle => false,
+            };
+            threads = threads.saturating_sub(usize::from(has_thread));
+            if let Some(left) = job.remaining(self.pace, now) {
+                ends.push(Reverse((left, has_thread, job.cost.bytes)));
+            }
+        }
+        let mut begins = Duration::ZERO;
+        for (time, bytes) in self
+            .before(lane, new)
+            .map(|cost| (self.pace.of(cost.time), cost.bytes))
+            .chain([(Duration::ZERO, new.bytes)])
+        {
+            while threads == 0 || bytes > free {
+                let Reverse((end, has_thread, held)) = ends.pop()?;
+                begins = begins.max(end);
+                threads += usize::from(has_thread);
+                free += held;
+            }
+            threads -= 1;
+            free -= bytes;
+            ends.push(Reverse((begins.saturating_add(time), true, bytes)));
+        }
+        Some(begins)
+    }
+
+    /// The costs of the jobs that start before a new one.
+    fn before(&self, lane: Lane, new: &Cost) -> Box<dyn Iterator<Item = &Cost> + '_> {
+        match lane {
+            Lane::Fast => Box::new(self.fast.before(new.client)),
+            // Fast jobs that come later go first as well; those that wait now surely do.
+            Lane::Normal | Lane::Share | Lane::Idle => {
+                Box::new(self.fast.all().chain(self.normal.before(new.client)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::lanes::Share;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn lanes(queue: usize, now: Instant) -> Lanes<&'static str> {
+        let mut lanes = Lanes::new(1, queue, 100, Share::new(10, 1, now));
+        // The trial that there is at the beginning.
+        assert!(lanes.places.try_one(now));
+        lanes
+    }
+
+    fn cost(time: Duration, now: Instant) -> Cost {
+        Cost {
+            bytes: 1,
+            time,
+            deadline: now + 10 * SECOND,
+            priority: Priority::Foreground,
+            client: None,
+        }
+    }
+
+    fn enqueue(lanes: &mut Lanes<&'static str>, secs: u32, now: Instant) {
+        let done = lanes.enqueue(cost(secs * SECOND, now), "render", now);
+        done.expect("room");
+    }
+
+    #[test]
+    fn a_place_is_refused_where_the_render_would_be() {
+        let now = Instant::now();
+        let mut lanes = lanes(1, now);
+        let soon = now + 6 * SECOND;
+        enqueue(&mut lanes, 4, now);
+        lanes.start(Worker::Regular, now).expect("a thread is free");
+        assert_eq!(lanes.take_place(None, soon, now), Ok(()));
+        // The queue is full: one runs, and one has a place.
+        let full = lanes.take_place(None, soon, now);
+        assert_eq!(full.map_err(|(reason, _)| reason), Err(Rejection::Queue));
+        lanes.return_place();
+        let late = lanes.take_place(None, now + 3 * SECOND, now);
+        assert_eq!(late, Err((Rejection::Wait(Lane::Normal), 4 * SECOND)));
+        assert_eq!(lanes.take_place(None, soon, now), Ok(()));
+    }
+
+    #[test]
+    fn renders_whose_source_is_on_its_way_count() {
+        let now = Instant::now();
+        let mut lanes = lanes(100, now);
+        for _ in 0..100 {
+            lanes.record_estimate(&cost(2 * SECOND, now));
+        }
+        // Each takes two seconds, so the second ends after four, and a third would after six.
+        let soon = now + 6 * SECOND;
+        for _ in 0..2 {
+            assert_eq!(lanes.take_place(None, soon, now), Ok(()));
+        }
+        let late = lanes.take_place(None, soon, now);
+        assert!(
+            matches!(late, Err((Rejection::Wait(Lane::Normal), _))),
+            "{late:?}"
+        );
+    }
+
+    #[test]
+    fn a_client_with_few_jobs_has_a_place_while_another_has_many() {
+        let now = Instant::now();
+        let mut lanes = lanes(100, now);
+        let [greedy, other] = [1, 2].map(|number| Some(ClientId::V4(number)));
+        for _ in 0..6 {
+            let cost = Cost {
+                client: greedy,
+                ..cost(SECOND, now)
+            };
+            lanes.enqueue(cost, "render", now).expect("room");
+        }
+        let soon = now + 4 * SECOND;
+        assert!(lanes.take_place(greedy, soon, now).is_err());
+        assert_eq!(lanes.take_place(other, soon, now), Ok(()));
+    }
+
+    #[test]
+    fn small_renders_that_are_found_pay_for_trials() {
+        let now = Instant::now();
+        let mut lanes = lanes(0, now);
+        enqueue(&mut lanes, 1, now);
+        let tried = |lanes: &mut Lanes<_>, now| {
+            let tries = (0..100).filter(|_| lanes.take_place(None, now + 10 * SECOND, now).is_ok());
+            let count = tries.count();
+            (0..count).for_each(|_| lanes.return_place());
+            count
+        };
+        assert_eq!(tried(&mut lanes, now), 0);
+        lanes.record_estimate(&cost(SECOND, now));
+        assert_eq!(tried(&mut lanes, now), 0);
+        lanes.record_estimate(&cost(SECOND / 100, now));
+        assert_eq!(tried(&mut lanes, now), 4);
+        assert_eq!(tried(&mut lanes, now + SECOND), 2);
+        assert_eq!(tried(&mut lanes, now + 3600 * SECOND), 8);
+    }
+    #[test]
+    fn a_thousand_jobs_of_one_client_do_not_delay_the_first_of_another() {
+        let now = Instant::now();
+        let mut lanes = lanes(200, now);
+        let of = |client, millis| Cost {
+            client: Some(ClientId::V4(client)),
+            deadline: now + 3600 * SECOND,
+            ..cost(Duration::from_millis(millis), now)
+        };
+        let taken = |lanes: &mut Lanes<_>| {
+            let jobs = (0..1000).filter(|_| lanes.enqueue(of(1, 100), "greedy", now).is_ok());
+            jobs.count()
+        };
+        assert_eq!(taken(&mut lanes), 161, "four fifths of the places");
+        for _ in 0..3 {
+            let (id, _) = lanes.start(Worker::Regular, now).expect("one waits");
+            lanes.finish(id);
+        }
+        lanes.enqueue(of(2, 100), "first", now).expect("room");
+        taken(&mut lanes);
+        let begun = std::iter::from_fn(|| {
+            let (id, work) = lanes.start(Worker::Regular, now)?;
+            lanes.finish(id);
+            Some(work)
+        });
+        let order: Vec<_> = begun.take(3).collect();
+        assert!(order.contains(&"first"), "{order:?}");
+    }
+}

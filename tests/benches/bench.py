@@ -18,6 +18,7 @@ import hosted_images
 import isolation
 import memory
 import originals
+import overload
 import pareto
 import pictures
 import processes
@@ -44,6 +45,7 @@ GROUPS = {
     "isolation": isolation.run,
     "latency": waiting.latency,
     "idle": waiting.idle,
+    "overload": overload.run,
 }
 
 

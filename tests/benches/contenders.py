@@ -110,7 +110,7 @@ class Safelight(Server):
     ALONE = '[cache]\nreduced_copies = false\n[cache.disk]\npath = ""\n'
     unique = itertools.count(int(time.time()) * 1000)
 
-    def __init__(self, binary, pictures, folder, settings=""):
+    def __init__(self, binary, pictures, folder, settings="", server=""):
         self.admin = free_port()
         port = free_port()
         self.pictures = pictures
@@ -120,7 +120,7 @@ class Safelight(Server):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="safelight-", dir=folder))
         config = self.folder / "config.toml"
         config.write_text(
-            f'[server]\nlisten = "127.0.0.1:{port}"\n[admin]\nlisten = "127.0.0.1:{self.admin}"\n'
+            f'[server]\nlisten = "127.0.0.1:{port}"\n{server}[admin]\nlisten = "127.0.0.1:{self.admin}"\n'
             f'[log]\nlevel = "error"\n{self.zone_settings()}'
             + (settings or '[cache.disk]\npath = ""\n')
         )

@@ -8,6 +8,7 @@ help:
 	@echo "make small          hosted images with 256 MiB of memory: a photo of 12 megapixels, three variants in three formats, and a gallery that"
 	@echo "                    answers meanwhile; PORTABLE=1 for the build without cmake and nasm"
 	@echo "make asan           tests of the codecs, and 20,000 changed files, with the C code under AddressSanitizer; FILES=100 LARGE=9 SEED=2"
+	@echo "make soak           ten minutes of mixed load, with faults of the origin, kills and purges: no leak, no request without an answer; MINUTES=60"
 	@echo "make oracle         pictures beside those of Pillow, LittleCMS and sharp: tables, and sheets to look at"
 	@echo "make browser        Chromium visits a site through safelight, with a folder, a server and a bucket as its zone, the gallery and the playground: target/browser/*.png"
 	@echo "make test-browsers  sites of six frameworks in Chromium and Firefox, on a phone and on a desktop: target/frameworks/screenshots"
@@ -17,6 +18,7 @@ help:
 	@echo "make bench-parts    the parts of a request by themselves"
 	@echo "make sbom           what is linked into safelight, as CycloneDX: target/sbom/safelight.cdx.json"
 	@echo "make docs           a site of the documents in target/book, with search and a picture for each option"
+	@echo "make advisories     the crates that are used beside RustSec's list of faults, from GitHub or from a clone: ADVISORIES=folder"
 	@echo "make tools          install the build tools that are missing"
 
 # The libraries as `make test` builds them, and our own code half optimised: sooner ready than `cargo build --release`, whose program is three to
@@ -86,6 +88,15 @@ asan:
 	$(if $(HEIC),,@echo "no libheif-dev 1.14 or newer: HEIC is not tested")
 	$(ASAN) $(ASAN_TESTS) --lib -- codecs:: transform::tests --skip codecs::svg
 	$(ASAN) $(ASAN_TESTS) --test mutations -- --nocapture
+
+# One server and one origin, both killed now and then.
+MINUTES = 10
+
+.PHONY: soak
+soak:
+	@.ci/tools
+	$(if $(filter target/release/safelight,$(SAFELIGHT)),cargo build --release)
+	python3 -B tests/soak/soak.py $(SAFELIGHT) --minutes $(MINUTES)
 
 # Independent renderers, from their packages; nothing of them is part of the product or of `make test`.
 ORACLE = target/oracle
@@ -184,6 +195,14 @@ docs:
 	@.ci/tools docs
 	cargo build
 	@.ci/site target/debug/safelight target/tools/bin/mdbook
+
+# Faults of crates that somebody has published. No package registry has that list: it comes from GitHub, or from a clone that is there already.
+ADVISORIES =
+
+.PHONY: advisories
+advisories:
+	@.ci/tools check
+	.ci/advisories $(ADVISORIES)
 
 tools:
 	@.ci/tools

@@ -11,12 +11,18 @@ for program in debootstrap git rustc curl; do command -v "$program" >/dev/null |
 
 folder=${1:-$(mktemp -d)}
 mkdir -p "$folder"
+folder=$(realpath "$folder")
 root=$folder/root
 server=
 cleanup() {
-  [ -z "$server" ] || kill -- "-$server" 2>/dev/null || true
-  umount -R "$root/proc" "$root/dev" 2>/dev/null || true
-  [ "${1:-}" = keep ] || rm -rf "$root"
+  if [ -n "$server" ]; then
+    kill -- "-$server" 2>/dev/null || true
+    wait "$server" 2>/dev/null || true
+  fi
+  if mountpoint -q "$root/proc"; then umount "$root/proc"; fi
+  # Nothing of this machine may be mounted below what is removed.
+  if grep -q " $root/" /proc/self/mounts; then fail "$root is still in use: unmount what is below it, and remove it"; fi
+  rm -rf --one-file-system "$root"
 }
 trap cleanup EXIT
 cleanup
@@ -27,8 +33,12 @@ cp /etc/resolv.conf "$root/etc/"
 cp /usr/local/share/ca-certificates/*.crt "$root/usr/local/share/ca-certificates/" 2>/dev/null || true
 chroot "$root" update-ca-certificates > /dev/null 2>&1
 mount -t proc proc "$root/proc"
-mount --rbind /dev "$root/dev"
-mount --make-rslave "$root/dev"
+# Devices of its own: those of this machine are none of its business.
+for device in "null 1 3" "zero 1 5" "full 1 7" "random 1 8" "urandom 1 9" "tty 5 0"; do
+  read -r name major minor <<< "$device"
+  [ -e "$root/dev/$name" ] || mknod -m 666 "$root/dev/$name" c "$major" "$minor"
+done
+ln -sfn /proc/self/fd "$root/dev/fd"
 mkdir -p "$root/root/safelight"
 git archive HEAD | tar -x -C "$root/root/safelight"
 

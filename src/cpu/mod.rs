@@ -115,13 +115,13 @@ impl CpuPool {
         let mut state = self.scheduler.lock();
         let taken = state.lanes.take_place(client, deadline, Instant::now());
         taken.map_err(|(reason, wait)| CpuError::Rejected { reason, wait })?;
-        Ok(QueuePlace::of(&self.scheduler))
+        Ok(QueuePlace::of(&self.scheduler, client))
     }
 
     /// Holds a place for a render whose source was fetched, until its cost is known.
-    pub(crate) fn hold_place(&self) -> QueuePlace {
-        self.scheduler.lock().lanes.hold_place();
-        QueuePlace::of(&self.scheduler)
+    pub(crate) fn hold_place(&self, client: Option<ClientId>) -> QueuePlace {
+        self.scheduler.lock().lanes.hold_place(client);
+        QueuePlace::of(&self.scheduler, client)
     }
 
     /// Takes account of the estimate of a render whose source was read, for those whose source is still on its way.

@@ -4,20 +4,27 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::workers::Scheduler;
+use crate::clients::ClientId;
 
 /// A place in the queue, free again when it is dropped.
-pub(crate) struct QueuePlace(Arc<Scheduler>);
+pub(crate) struct QueuePlace {
+    scheduler: Arc<Scheduler>,
+    client: Option<ClientId>,
+}
 
 impl QueuePlace {
     /// A place that was taken.
-    pub(super) fn of(scheduler: &Arc<Scheduler>) -> Self {
-        QueuePlace(Arc::clone(scheduler))
+    pub(super) fn of(scheduler: &Arc<Scheduler>, client: Option<ClientId>) -> Self {
+        QueuePlace {
+            scheduler: Arc::clone(scheduler),
+            client,
+        }
     }
 }
 
 impl Drop for QueuePlace {
     fn drop(&mut self) {
-        self.0.lock().lanes.return_place();
+        self.scheduler.lock().lanes.return_place(self.client);
     }
 }
 

@@ -52,7 +52,7 @@ impl Pipeline {
         let place = match (task.asker, &found.bytes) {
             (Some(asker), None) => Some(self.take_place(asker)?),
             // There was one for its fetch, just now.
-            (Some(_), Some(_)) => Some(self.cpu.hold_place()),
+            (Some(asker), Some(_)) => Some(self.cpu.hold_place(asker.client)),
             (None, _) => None,
         };
         let fetch = self.fetch(task.job.source.clone());

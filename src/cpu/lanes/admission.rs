@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
+use super::places::Ahead;
 use super::{Lanes, Worker};
 use crate::clients::ClientId;
 use crate::cpu::cost::{Cost, Lane, Priority, Rejection};
@@ -33,25 +34,29 @@ impl<W> Lanes<W> {
             client,
         };
         let workers = u32::try_from(self.workers).unwrap_or(u32::MAX).max(1);
-        let ahead = self.pace.of(self.places.time()) / workers;
-        let refusal = self.refusal(Lane::Normal, &new, (self.places.held(), ahead), now);
+        let ahead = Ahead {
+            places: count(self.places.held()),
+            own: count(self.places.held_by(client)),
+            delay: self.pace.of(self.places.time_before(client)) / workers,
+        };
+        let refusal = self.refusal(Lane::Normal, &new, ahead, now);
         if let Some(refusal) = refusal
             && !self.places.try_one(now)
         {
             return Err(refusal);
         }
-        self.places.hold();
+        self.places.hold(client);
         Ok(())
     }
 
     /// Holds a place for a render whose source was fetched.
-    pub(in crate::cpu) fn hold_place(&mut self) {
-        self.places.hold();
+    pub(in crate::cpu) fn hold_place(&mut self, client: Option<ClientId>) {
+        self.places.hold(client);
     }
 
     /// Gives a place back: the cost is known, or there is no render.
-    pub(in crate::cpu) fn return_place(&mut self) {
-        self.places.give_back();
+    pub(in crate::cpu) fn return_place(&mut self, client: Option<ClientId>) {
+        self.places.give_back(client);
     }
 
     /// Takes account of the estimate of a render whose source was read.
@@ -60,22 +65,20 @@ impl<W> Lanes<W> {
         self.places.record(cost.time, is_small);
     }
 
-    /// Why a new foreground job is not taken, and how long it would have waited. `ahead` are jobs that are not in the queue yet: how many, and for how
-    /// long they will keep all threads.
+    /// Why a new foreground job is not taken, and how long it would have waited. `ahead` are those that are not in the queue yet.
     pub(super) fn refusal(
         &self,
         lane: Lane,
         new: &Cost,
-        ahead: (usize, Duration),
+        ahead: Ahead,
         now: Instant,
     ) -> Option<(Rejection, Duration)> {
-        let (places, delay) = ahead;
         let wait = self.wait(lane, new, now);
-        let wait = wait.map(|wait| wait.saturating_add(delay));
+        let wait = wait.map(|wait| wait.saturating_add(ahead.delay));
         let said = wait.unwrap_or(UNKNOWN_WAIT);
-        let occupied = self.occupied(lane).saturating_add(places);
+        let occupied = self.occupied(lane).saturating_add(ahead.places);
         let free = self.capacity(lane).saturating_sub(occupied);
-        if free == 0 || self.has_its_share(new, free) {
+        if free == 0 || self.has_its_share(new, free, ahead.own) {
             return Some((Rejection::Queue, said));
         }
         let patience = new.deadline.saturating_duration_since(now);
@@ -108,10 +111,10 @@ impl<W> Lanes<W> {
 
     /// Whether so many jobs of a client wait that the `free` places of the queue are for others. It may have four times as many as are free, so
     /// that one alone gets four fifths of the queue, and there is always a place for a client that has none.
-    fn has_its_share(&self, cost: &Cost, free: usize) -> bool {
+    fn has_its_share(&self, cost: &Cost, free: usize, own: usize) -> bool {
         cost.client.is_some_and(|client| {
             let waiting = self.fast.count_of(client) + self.normal.count_of(client);
-            waiting >= free.saturating_mul(PLACES)
+            waiting.saturating_add(own) >= free.saturating_mul(PLACES)
         })
     }
 
@@ -165,6 +168,10 @@ impl<W> Lanes<W> {
     }
 }
 
+fn count(places: u32) -> usize {
+    usize::try_from(places).unwrap_or(usize::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,7 +212,7 @@ mod tests {
         // The queue is full: one runs, and one has a place.
         let full = lanes.take_place(None, soon, now);
         assert_eq!(full.map_err(|(reason, _)| reason), Err(Rejection::Queue));
-        lanes.return_place();
+        lanes.return_place(None);
         let late = lanes.take_place(None, now + 3 * SECOND, now);
         assert_eq!(late, Err((Rejection::Wait(Lane::Normal), 4 * SECOND)));
         assert_eq!(lanes.take_place(None, soon, now), Ok(()));
@@ -255,7 +262,7 @@ mod tests {
         let tried = |lanes: &mut Lanes<_>, now| {
             let tries = (0..100).filter(|_| lanes.take_place(None, now + 10 * SECOND, now).is_ok());
             let count = tries.count();
-            (0..count).for_each(|_| lanes.return_place());
+            (0..count).for_each(|_| lanes.return_place(None));
             count
         };
         assert_eq!(tried(&mut lanes, now), 0);
@@ -293,5 +300,26 @@ mod tests {
         });
         let order: Vec<_> = begun.take(3).collect();
         assert!(order.contains(&"first"), "{order:?}");
+    }
+
+    #[test]
+    fn places_of_one_client_leave_some_to_others() {
+        let now = Instant::now();
+        let mut lanes = lanes(200, now);
+        let [greedy, other] = [1, 2].map(|number| Some(ClientId::V4(number)));
+        lanes.record_estimate(&cost(8 * SECOND, now));
+        let end = now + 36_000 * SECOND;
+        let taken = |lanes: &mut Lanes<_>, client| {
+            let tries = (0..1000).filter(|_| lanes.take_place(client, end, now).is_ok());
+            tries.count()
+        };
+        assert_eq!(taken(&mut lanes, greedy), 161, "four fifths of the places");
+        // One second for each: it waits for one of the other client, and not for all of them.
+        assert_eq!(lanes.take_place(other, now + 3 * SECOND, now), Ok(()));
+        for _ in 0..161 {
+            lanes.return_place(greedy);
+        }
+        assert_eq!(lanes.places.held(), 1);
+        assert_eq!(lanes.places.held_by(greedy), 0);
     }
 }

@@ -8,7 +8,7 @@ mod turns;
 use std::time::{Duration, Instant};
 
 use self::pace::Pace;
-use self::places::Places;
+use self::places::{Ahead, Places};
 pub(super) use self::turns::JobId;
 use self::turns::{QueuedJob, Turns};
 use super::cost::{Cost, Lane, Rejection};
@@ -120,7 +120,7 @@ impl<W> Lanes<W> {
             if is_full || (is_large && lane == Lane::Share) {
                 return Err((Rejection::Idle, Duration::ZERO));
             }
-        } else if let Some(refusal) = self.refusal(lane, &cost, (0, Duration::ZERO), now) {
+        } else if let Some(refusal) = self.refusal(lane, &cost, Ahead::default(), now) {
             return Err(refusal);
         }
         let id = self.next;

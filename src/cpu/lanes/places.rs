@@ -3,7 +3,10 @@
 //! Such a render is taken for a large one, since most of the work is in those. It may be a small one, for which there is room while none is left for large
 //! ones. So some are tried all the same, as many as are worth it: each small render that is found pays for a few trials, and time pays for one now and then.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
+
+use crate::clients::ClientId;
 
 /// How much of the usual time of a render is that of the last one.
 const WEIGHT: u32 = 8;
@@ -19,17 +22,29 @@ const TRIALS_PER_SEC: f64 = 2.0;
 
 /// The places that are held, and what is known of those that came before.
 pub(super) struct Places {
-    held: u32,
+    /// How many each client holds, those that hold none left out.
+    held: HashMap<Option<ClientId>, u32>,
     /// The time of a render as estimated, on average.
     usual: Duration,
     trials: f64,
     updated: Option<Instant>,
 }
 
+/// Renders that are not in the queue yet, and come before a job.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Ahead {
+    /// The places that they hold.
+    pub(super) places: usize,
+    /// Those of the client of the job among them.
+    pub(super) own: usize,
+    /// For how long they will keep all threads.
+    pub(super) delay: Duration,
+}
+
 impl Default for Places {
     fn default() -> Self {
         Places {
-            held: 0,
+            held: HashMap::new(),
             usual: Duration::ZERO,
             trials: 1.0,
             updated: None,
@@ -38,13 +53,30 @@ impl Default for Places {
 }
 
 impl Places {
-    pub(super) fn held(&self) -> usize {
-        usize::try_from(self.held).unwrap_or(usize::MAX)
+    /// How many are held.
+    pub(super) fn held(&self) -> u32 {
+        self.held
+            .values()
+            .fold(0, |sum, held| sum.saturating_add(*held))
     }
 
-    /// How long the renders that have a place will take.
-    pub(super) fn time(&self) -> Duration {
-        self.usual.saturating_mul(self.held)
+    /// How many a client holds.
+    pub(super) fn held_by(&self, client: Option<ClientId>) -> u32 {
+        self.held.get(&client).copied().unwrap_or(0)
+    }
+
+    /// How long the renders that have a place and come before one more of a client will take: its own, and as many of each other client, since they take
+    /// turns.
+    pub(super) fn time_before(&self, client: Option<ClientId>) -> Duration {
+        let own = self.held_by(client);
+        let count = self.held.iter().fold(0u32, |sum, (other, held)| {
+            let before = match *other == client {
+                true => own,
+                false => (*held).min(own.saturating_add(1)),
+            };
+            sum.saturating_add(before)
+        });
+        self.usual.saturating_mul(count)
     }
 
     /// Whether a render may be tried for which there is no place.
@@ -60,13 +92,19 @@ impl Places {
     }
 
     /// Holds one more place.
-    pub(super) fn hold(&mut self) {
-        self.held = self.held.saturating_add(1);
+    pub(super) fn hold(&mut self, client: Option<ClientId>) {
+        let held = self.held.entry(client).or_default();
+        *held = held.saturating_add(1);
     }
 
     /// Gives a place back.
-    pub(super) fn give_back(&mut self) {
-        self.held = self.held.saturating_sub(1);
+    pub(super) fn give_back(&mut self, client: Option<ClientId>) {
+        if let Some(held) = self.held.get_mut(&client) {
+            *held = held.saturating_sub(1);
+            if *held == 0 {
+                self.held.remove(&client);
+            }
+        }
     }
 
     /// The time of a render as estimated, on average.

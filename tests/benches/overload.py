@@ -22,7 +22,8 @@ TIMEOUT = 2  # seconds that a request may take
 CAPACITY = 8  # seconds of each closed loop
 OPEN = 16  # seconds of each open loop
 RATE = 3  # times the capacity
-CONNECTIONS = 8  # of the closed loop: enough that the server never waits for a client
+CONNECTIONS = 4  # of the closed loop: enough that the server never waits for a client
+PAUSE = 0.05  # seconds after which such a client asks again that was refused
 PROBES = 25  # requests of each kind per second, for what should not notice
 SLACK = 0.25  # seconds between the deadline and what a client sees of it
 RENDERS = 192 << 20
@@ -63,7 +64,7 @@ def run(bench, group):
 
 @contextlib.contextmanager
 def _server(bench):
-    settings = SETTINGS.replace("[cache]", f'[cache]\ninterim_ttl = "0 s"', 1)
+    settings = SETTINGS.replace("[cache]", '[cache]\ninterim_ttl = "0 s"', 1)
     own = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {0})
     try:
@@ -89,10 +90,11 @@ def _measure(bench, group, what, server, wanted):
         paths = [server.path(wanted) for _ in range(int(rate * OPEN))]
         counted = _fetches(server)
         answers = _ask(server, hit, paths, rate, OPEN)
+        counted = _fetches(server) - counted
         pictures = [answer for answer in answers if answer.kind == "picture"]
         after = _closed(server, wanted)
         made.append(sum(answer.is_good() for answer in pictures) / OPEN / ((before + after) / 2))
-        fetched.append((_fetches(server) - counted - after * CAPACITY) / max(1, sum(answer.status == 200 for answer in pictures)))
+        fetched.append(counted / max(1, sum(answer.status == 200 for answer in pictures)))
         refused += [answer.seconds for answer in pictures if answer.status == 503]
         probed += answers
         before = after
@@ -198,9 +200,10 @@ async def _closed_loop(port, plan):
     async def ask():
         nonlocal made
         while time.monotonic() < end:
-            path = next(paths)
-            if await _get(port, path) == 200 and time.monotonic() < end:
-                made += 1
+            if await _get(port, next(paths)) == 200:
+                made += time.monotonic() < end
+            else:
+                await asyncio.sleep(PAUSE)
 
     await asyncio.gather(*(ask() for _ in range(plan["closed"])))
     return {"rate": made / plan["seconds"]}

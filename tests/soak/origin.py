@@ -7,6 +7,13 @@ import time
 SLOW = 0.4  # seconds
 
 
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        """Connections that are killed at the other end are what this is about."""
+
+
 class Origin:
     def __init__(self, photos):
         files = sorted(photos.glob("*.jpg"))
@@ -23,8 +30,7 @@ class Origin:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 

@@ -29,6 +29,8 @@ pub(crate) struct Animation {
     pub loops: LoopCount,
     /// Size of the canvas.
     pub size: Size,
+    /// Whether something of the canvas may be transparent at some time: a GIF tells that.
+    pub may_be_transparent: bool,
     /// Bytes that the largest frame takes while it is decoded, in addition to the canvas.
     pub frame_bytes: u64,
 }

@@ -44,6 +44,8 @@ pub(crate) fn animation(source: &[u8]) -> Option<Animation> {
         frames: 0,
         loops: LoopCount::ONCE,
         size: header.size,
+        // Frames may hold what their header denies.
+        may_be_transparent: true,
         // The library decodes into one of the canvases that `header` already counts.
         frame_bytes: 0,
     };

@@ -52,6 +52,7 @@ pub(crate) fn animation(source: &[u8]) -> Option<Animation> {
         frames: frames.min(announced),
         loops: LoopCount(plays),
         size,
+        may_be_transparent: true,
         // A pixel has at most 8 bytes.
         frame_bytes: size.area().saturating_mul(8),
     })

@@ -1,6 +1,7 @@
 //! GIF by `gif`, composed on our own canvas. `image` holds three canvases in RGBA, and plays a file without a loop count for ever.
 
 use std::io::Cursor;
+use std::mem;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ pub(crate) fn animation(source: &[u8]) -> Option<Animation> {
         frames: 0,
         loops: LoopCount::ONCE,
         size,
+        may_be_transparent: false,
         frame_bytes: 0,
     };
     while blocks.next(&mut found).is_some() {}
@@ -83,6 +85,7 @@ fn before_garbage(source: &[u8]) -> &[u8] {
         frames: 0,
         loops: LoopCount::ONCE,
         size,
+        may_be_transparent: false,
         frame_bytes: 0,
     };
     loop {
@@ -101,6 +104,11 @@ fn before_garbage(source: &[u8]) -> &[u8] {
 /// The blocks of a GIF that are not read yet.
 struct GifBlocks<'a> {
     rest: &'a [u8],
+    /// Bytes of the colour table for frames without their own.
+    colors: usize,
+    control: Control,
+    /// Whether something of the canvas is transparent before the next frame.
+    is_clear: bool,
 }
 
 impl<'a> GifBlocks<'a> {
@@ -112,20 +120,27 @@ impl<'a> GifBlocks<'a> {
 
     /// The blocks after the header of a file, and the size of its canvas.
     fn of(source: &'a [u8]) -> Option<(GifBlocks<'a>, Size)> {
-        let mut blocks = GifBlocks { rest: source };
+        let mut blocks = GifBlocks {
+            rest: source,
+            colors: 0,
+            control: Control::default(),
+            is_clear: true,
+        };
         blocks.take(6)?;
         let screen = blocks.take(7)?;
         let size = Size::new(
             u32::from(u16::from_le_bytes([screen[0], screen[1]])),
             u32::from(u16::from_le_bytes([screen[2], screen[3]])),
         );
-        blocks.take(table_length(screen[4]))?;
+        blocks.colors = table_length(screen[4]);
+        blocks.take(blocks.colors)?;
         Some((blocks, size))
     }
 
     /// Reads one block; `None` after the last one, and if the data ends inside one.
     fn next(&mut self, found: &mut Animation) -> Option<()> {
         const APPLICATION: u8 = 0xFF;
+        const GRAPHIC_CONTROL: u8 = 0xF9;
         match self.take(1)? {
             [IMAGE] => {
                 let descriptor = self.take(9)?;
@@ -133,9 +148,23 @@ impl<'a> GifBlocks<'a> {
                     |at: usize| u64::from(u16::from_le_bytes([descriptor[at], descriptor[at + 1]]));
                 // Each pixel is decoded to an index of one byte.
                 found.frame_bytes = found.frame_bytes.max(side(4) * side(6));
-                self.take(table_length(descriptor[8]))?;
-                // The code size of the compression.
-                self.take(1)?;
+                let covers = side(0) + side(2) == 0
+                    && side(4) >= u64::from(found.size.width)
+                    && side(6) >= u64::from(found.size.height);
+                let own = table_length(descriptor[8]);
+                self.take(own)?;
+                let colors = if own == 0 { self.colors } else { own } / 3;
+                // An index without a colour is transparent.
+                let code_bits = u32::from(self.take(1)?[0]);
+                let has_colors = code_bits <= u8::BITS && 1 << code_bits <= colors;
+                let control = mem::take(&mut self.control);
+                let is_opaque = covers && has_colors && !control.has_transparency;
+                found.may_be_transparent |= self.is_clear && !is_opaque;
+                self.is_clear = match control.disposal {
+                    Disposal::Keep => false,
+                    Disposal::Clear => true,
+                    Disposal::Restore => self.is_clear,
+                };
                 while !self.sub_block()?.is_empty() {}
                 found.frames = found.frames.saturating_add(1);
             }
@@ -144,6 +173,9 @@ impl<'a> GifBlocks<'a> {
                 let name = self.sub_block()?;
                 let is_loop =
                     label == APPLICATION && matches!(name, b"NETSCAPE2.0" | b"ANIMEXTS1.0");
+                if let (GRAPHIC_CONTROL, [packed, ..]) = (label, name) {
+                    self.control = Control::of(*packed);
+                }
                 if name.is_empty() {
                     return Some(());
                 }
@@ -168,6 +200,31 @@ impl<'a> GifBlocks<'a> {
     fn sub_block(&mut self) -> Option<&'a [u8]> {
         let length = self.take(1)?[0];
         self.take(usize::from(length))
+    }
+}
+
+/// What is said about the next frame.
+struct Control {
+    has_transparency: bool,
+    disposal: Disposal,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Control::of(0)
+    }
+}
+
+impl Control {
+    fn of(packed: u8) -> Self {
+        Control {
+            has_transparency: packed & 1 != 0,
+            disposal: match packed >> 2 & 7 {
+                0 | 1 => Disposal::Keep,
+                3 => Disposal::Restore,
+                _ => Disposal::Clear,
+            },
+        }
     }
 }
 

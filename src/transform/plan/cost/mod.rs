@@ -59,8 +59,9 @@ const COPY: (u64, u64) = (9, 5);
 const CANVAS_BYTES: u64 = 12;
 /// Pixels of the encoder: what is shown, what comes next, and what is tried.
 const ANIMATOR_BYTES: (u64, u64) = (24, 56);
-/// The tables of an animated WebP for frames without loss, whatever their size.
-const ANIMATOR_TABLES: u64 = 14 << 20;
+/// The tables with which the encoder of an animated WebP writes transparency: bytes for each pixel, and the most that there are of any size.
+/// What is opaque needs none, flat frames without loss included.
+const ANIMATOR_TABLES: (u64, u64) = (320, 14 << 20);
 /// The file as it grows, in 1/16 byte for each pixel of each frame: GIF, then WebP.
 const ANIMATION_FILE: (u64, u64) = (16, 8);
 /// Nanoseconds for each pixel of each frame: decoding, then GIF and WebP.
@@ -253,7 +254,13 @@ pub(crate) fn of_frames(
         .saturating_mul(header.bytes_per_pixel.max(CANVAS_BYTES))
         + animation.frame_bytes;
     let animator = if is_webp {
-        output.area() * ANIMATOR_BYTES.1 + ANIMATOR_TABLES
+        let (each, most) = ANIMATOR_TABLES;
+        let tables = if animation.may_be_transparent && recipe.background.is_none() {
+            (output.area() * each).min(most)
+        } else {
+            0
+        };
+        output.area() * ANIMATOR_BYTES.1 + tables
     } else {
         output.area() * ANIMATOR_BYTES.0
     };

@@ -223,3 +223,38 @@ fn what_does_not_fit_is_refused_before_it_is_allocated() {
         Err(TransformError::ZeroSized)
     ));
 }
+
+#[test]
+fn a_gif_tells_whether_something_may_be_transparent() {
+    use DisposalMethod::Background;
+    use DisposalMethod::Keep;
+    let frame = |width: u16, transparent, dispose| gif::Frame {
+        width,
+        height: 1,
+        dispose,
+        transparent,
+        buffer: vec![0; usize::from(width)].into(),
+        ..gif::Frame::default()
+    };
+    let may_be = |colors: u8, frames: &[gif::Frame<'_>]| {
+        let palette = vec![9; usize::from(colors) * 3];
+        let mut encoder = gif::Encoder::new(Vec::new(), 4, 1, &palette).expect("begins");
+        for frame in frames {
+            encoder.write_frame(frame).expect("is written");
+        }
+        let source = encoder.into_inner().expect("ends");
+        let found = animation(&source, SourceFormat::Gif).expect("an animation");
+        found.may_be_transparent
+    };
+    let (whole, later) = (frame(4, None, Keep), frame(2, Some(1), Keep));
+    assert!(!may_be(4, &[whole.clone(), later.clone()]));
+    // The first frame is smaller than the canvas, or has a transparent colour, or indices without a colour.
+    assert!(may_be(4, &[frame(3, None, Keep), later.clone()]));
+    assert!(may_be(4, &[frame(4, Some(1), Keep), later.clone()]));
+    assert!(may_be(2, &[whole.clone(), later.clone()]));
+    // A frame is taken away again.
+    assert!(may_be(
+        4,
+        &[whole.clone(), frame(2, None, Background), later]
+    ));
+}

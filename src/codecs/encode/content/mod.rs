@@ -16,17 +16,11 @@ use rows::examine;
 
 /// What pixels tell about a picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[allow(dead_code, reason = "the encoders that ask for noise come one by one")]
 pub(crate) struct Content {
     pub kind: ContentKind,
     /// The number of colours of a picture with at most 256 of them: all transparent pixels are one colour. It is not known of planes and
     /// of 16 bits.
     pub colors: Option<u16>,
-    /// The standard deviation of noise in luma, in steps of 8 bits (Immerkær, 1996): in a quarter of the blocks that are not flat there is
-    /// less. Clean pictures have 0.3, night and film 1 and more.
-    pub noise: f32,
-    /// The same in half of those blocks: much more than `noise` where parts of the picture have texture, or text.
-    pub texture: f32,
     /// The share of pixels that equal their neighbours to the left and above.
     pub flat: f32,
     /// The share of pixels that differ from them, but not by much.
@@ -94,7 +88,6 @@ impl Content {
             flat,
             soft,
             near,
-            noise,
             texture,
         } = *statistics;
         let is_graphic = colors.is_some_and(|colors| colors <= FEW)
@@ -108,8 +101,6 @@ impl Content {
                 ContentKind::Photograph
             },
             colors,
-            noise,
-            texture,
             flat,
             soft,
         }

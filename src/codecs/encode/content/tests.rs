@@ -324,26 +324,6 @@ fn colours_are_counted_up_to_256() {
 }
 
 #[test]
-fn noise_is_measured_in_steps_of_8_bits() {
-    // Twelve uniform numbers make a normal one; light changes from left to right.
-    let noisy = |sigma: f64| {
-        let samples = (0..SIZE.height).flat_map(|y| (0..SIZE.width).map(move |x| (x, y)));
-        let samples = samples.flat_map(|(x, y)| {
-            let sum: u32 = (0..12).map(|part| random(x * 12 + part, y)).sum();
-            let normal = (f64::from(sum) - 12.0 * 127.5) / 255.0;
-            let value = 60.0 + f64::from(x) / 8.0 + normal * sigma;
-            [byte(format!("{:.0}", value.max(0.0)).parse().expect("a number")); 3]
-        });
-        Content::of(&Picture::Rgb(SIZE, samples.collect())).noise
-    };
-    for sigma in [1.0, 2.0, 5.0, 10.0] {
-        let found = f64::from(noisy(sigma));
-        assert!((0.75..1.15).contains(&(found / sigma)), "{sigma}: {found}");
-    }
-    assert!(noisy(0.0) < 0.4);
-}
-
-#[test]
 fn the_smallest_pictures_have_a_content() {
     for size in [
         Size::new(1, 1),
@@ -364,7 +344,7 @@ fn the_smallest_pictures_have_a_content() {
                 samples: Samples::U8(vec![9; size.len() * count]),
             };
             let content = Content::of_raster(&raster);
-            assert!(content.noise == 0.0 && content.texture == 0.0);
+            assert!(content.soft == 0.0);
         }
     }
 }

@@ -5,6 +5,8 @@ mod aom;
 #[cfg(not(feature = "native"))]
 mod portable;
 #[cfg(feature = "native")]
+mod quantizer;
+#[cfg(feature = "native")]
 mod smoothness;
 
 #[cfg(feature = "native")]

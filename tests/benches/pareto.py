@@ -153,7 +153,9 @@ def _against_lossless(bench, group, width):
     """What `format=auto` answers, first and settled, beside the smaller of sharp's PNG and lossless WebP."""
     for kind, server in (("first", bench.safelight), ("settled", bench.settled)):
         ratios, cpus = [], []
-        for name in pictures.GRAPHICS:
+        for name in pictures.GRAPHICS + pictures.DRAWN:
+            if width and pictures.width_of(bench.pictures, name) < width:
+                continue
             wanted = job(bench.pictures, name, width, "auto", headers=ACCEPT)
             ours, cpu = server.timed(wanted)
             png, png_cpu = bench.sharp.timed(replace(wanted, format="png", sharp={"compressionLevel": 9, "palette": False}))

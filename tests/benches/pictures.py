@@ -8,6 +8,7 @@ import imagecodecs
 import numpy
 from PIL import Image, ImageDraw, ImageFont
 
+import graphics
 import packages
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -71,6 +72,8 @@ OTHERS = [
 DRAWINGS = ["umang.jpg", "gulp.png", "text.png", "screenshot.png", "chart.png"]
 PHOTOGRAPHS = [name for name, _, _ in FOUND if name not in DRAWINGS]
 GRAPHICS = ["altai.png", "kay.png", "konqui.png", "stripes.jpg", "mate.png", "code.png", "plot.png", "badge.png"]
+# Drawn by `graphics.py`, without loss.
+DRAWN = [f"{make.__name__}.png" for make in graphics.DRAWN]
 HOLD_OUT = [name for name, _, _ in OTHERS if name not in GRAPHICS]
 ANIMATIONS = ["film.gif", "dissolve.gif", "cartoon.gif", "typing.gif", "spinner.gif"]
 
@@ -83,6 +86,7 @@ def gather(folder):
         if not (place / name).exists():
             found = (_unpacked(package, folder) / member).read_bytes()
             (place / name).write_bytes(_plain(found) if name.endswith(".jpg") else found)
+    graphics.draw(place)
     for name, make in MADE.items():
         if not (place / name).exists():
             part = place / f".part-{name}"

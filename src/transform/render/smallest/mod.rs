@@ -1,7 +1,7 @@
 //! The file of a finished picture. That of a photograph is written in one way; a graphic is also written without loss, and the smallest file
 //! is taken.
 
-use crate::options::{Format, Quality, Recipe, Warning};
+use crate::options::{Effort, Format, Quality, Recipe, Warning};
 
 use crate::codecs::encode::{Chroma, Content, Picture, Settings};
 use crate::codecs::{Limits, TransformError, encode};
@@ -131,7 +131,8 @@ fn without_loss(
     let exact = write(picture)?;
     // A score is a promise that fewer colours may break.
     let may_reduce = recipe.quality != Quality::BEST && recipe.quality_target.score.is_none();
-    if !may_reduce || content.colors.is_some() || is_tiny(exact.len(), picture) {
+    if !may_reduce || content.colors.is_some() || has_at_most(TENTH_OF_A_BIT, exact.len(), picture)
+    {
         return Ok(Some((format, exact)));
     }
     budget.check()?;
@@ -147,18 +148,25 @@ fn without_loss(
 /// Whether no lossy file need be tried.
 fn is_final(file: &File, recipe: &Recipe, encodable: &Encodable) -> bool {
     let fits = |limit: u32| u64::try_from(file.bytes.len()).is_ok_and(|len| len <= limit.into());
+    let enough = match recipe.effort {
+        Effort::Quick => FIFTH_OF_A_BIT,
+        Effort::Settled => TENTH_OF_A_BIT,
+    };
     encodable.format == Format::Png
-        || is_tiny(file.bytes.len(), &encodable.picture)
+        || has_at_most(enough, file.bytes.len(), &encodable.picture)
         || recipe
             .quality_target
             .size
             .is_some_and(|limit| fits(limit.get()))
 }
 
-/// Whether a file has at most a tenth of a bit for each pixel: a lossy one of flat areas and sharp edges has more.
-fn is_tiny(length: usize, picture: &Picture) -> bool {
-    const PIXELS_PER_BYTE: u64 = 80;
-    u64::try_from(length).is_ok_and(|length| length * PIXELS_PER_BYTE <= picture.size().area())
+/// Pixels for each byte. Next to nothing is to be saved of a file without loss that has a tenth of a bit for each pixel.
+const TENTH_OF_A_BIT: u64 = 80;
+/// Of one with a fifth of a bit, AVIF saves up to a fifth, but takes a second for a screenshot of 1.3 megapixels: too long for a first answer.
+const FIFTH_OF_A_BIT: u64 = 40;
+
+fn has_at_most(pixels_per_byte: u64, length: usize, picture: &Picture) -> bool {
+    u64::try_from(length).is_ok_and(|length| length * pixels_per_byte <= picture.size().area())
 }
 
 /// Whether a picture has coloured edges, which blur where chroma has half the size: those for which a JPEG has chroma at full size.

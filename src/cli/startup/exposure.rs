@@ -3,11 +3,13 @@
 use std::fs::canonicalize;
 use std::path::Path;
 
+use super::real_path::real_path;
 use crate::cli::error::CommandError;
 use crate::config::Config;
+use crate::hosted::Store;
 use crate::policy::{Originals, ZoneOrigin};
 
-/// Checks that neither the settings nor the disk cache are among the files that are served as they are. Pictures alone never are.
+/// Checks that neither the settings nor the folders of the server are among the files that are served as they are. Pictures alone never are.
 ///
 /// # Errors
 /// [`CommandError`] names what would be served.
@@ -23,10 +25,20 @@ pub(super) fn check(config: &Config, file: Option<&Path>) -> Result<(), CommandE
     };
     let cache = &config.cache.disk.path;
     let cache = (!cache.as_os_str().is_empty()).then_some(cache.as_path());
-    let own = [("the settings", file), ("the disk cache", cache)];
-    for (what, path) in own {
-        let Some(path) = path else { continue };
-        if real_path(path).is_some_and(|path| path.starts_with(&folder)) {
+    let hosted = &config.hosted;
+    let index = (hosted.store != Store::Off).then_some(hosted.index.as_path());
+    let tokens = hosted.token.iter();
+    let tokens = tokens.map(|token| ("a token", token.token_file.as_deref()));
+    let own = [
+        ("the settings", file),
+        ("the disk cache", cache),
+        ("the index of hosted images", index),
+    ];
+    for (what, path) in own.into_iter().chain(tokens) {
+        let Some(path) = path.map(real_path) else {
+            continue;
+        };
+        if path.starts_with(&folder) {
             return Err(CommandError(format!(
                 "with `zone.originals = \"all\"` everybody could read {what} `{}`, which is in the folder `{}`: keep it elsewhere, or serve pictures alone",
                 path.display(),
@@ -37,24 +49,13 @@ pub(super) fn check(config: &Config, file: Option<&Path>) -> Result<(), CommandE
     Ok(())
 }
 
-/// The path without links. A folder that will be made is where its parent is.
-fn real_path(path: &Path) -> Option<std::path::PathBuf> {
-    if let Ok(real) = canonicalize(path) {
-        return Some(real);
-    }
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    Some(canonicalize(parent).ok()?.join(path.file_name()?))
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::path::PathBuf;
 
     use super::*;
+    use crate::hosted::TokenConfig;
 
     #[test]
     fn own_files_are_never_served() {
@@ -82,5 +83,24 @@ mod tests {
         assert!(error.contains("the settings"), "{error}");
         let error = check_with(all, "config.toml", at("site/cache")).expect_err("it is served");
         assert!(error.contains("the disk cache"), "{error}");
+
+        let check_hosted = |index: &str, token: &str| {
+            let mut config = Config::default();
+            config.zone.origin = ZoneOrigin::Folder(at("site"));
+            config.zone.originals = all;
+            config.cache.disk.path = at("cache");
+            config.hosted.store = Store::Folder(at("images"));
+            config.hosted.index = at(index);
+            config.hosted.token = vec![TokenConfig {
+                token_file: Some(at(token)),
+                ..TokenConfig::default()
+            }];
+            check(&config, Some(&at("config.toml"))).map_err(|error| error.to_string())
+        };
+        assert_eq!(check_hosted("index", "token"), Ok(()));
+        let error = check_hosted("site/new/index", "token").expect_err("it is served");
+        assert!(error.contains("the index of hosted images"), "{error}");
+        let error = check_hosted("index", "site/token").expect_err("it is served");
+        assert!(error.contains("could read a token"), "{error}");
     }
 }

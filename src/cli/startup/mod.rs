@@ -4,7 +4,9 @@
 
 mod cache_folder;
 mod exposure;
+mod folders;
 mod pictures;
+mod real_path;
 mod s3;
 mod target;
 mod welcome;
@@ -74,6 +76,7 @@ impl Startup {
         let mut notes = Vec::new();
         let cache = arguments.set_cache(&mut config, is_unconfigured, is_new_zone)?;
         exposure::check(&config, file)?;
+        folders::check(&config)?;
         if is_new_zone || is_unconfigured {
             notes = vec![welcome::origin(&config), cache];
         }

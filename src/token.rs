@@ -81,7 +81,7 @@ impl<'de> Deserialize<'de> for Token {
 /// Accepts text only. No message repeats another value, because it may be the token without its quotes.
 struct TokenVisitor;
 
-const EXPECTED: &str = "`token` must be text in quotes, of at least 16 visible ASCII characters without spaces (`openssl rand -hex 16` prints one), or empty";
+const EXPECTED: &str = "must be text in quotes, of at least 16 visible ASCII characters without spaces (`openssl rand -hex 16` prints one), or empty";
 
 impl Visitor<'_> for TokenVisitor {
     type Value = Token;

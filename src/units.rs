@@ -64,6 +64,39 @@ impl Seconds {
     }
 }
 
+impl fmt::Display for Seconds {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_millis();
+        let units = TIME_UNITS.iter().rev();
+        let mut exact = units.filter(|(_, length)| millis.is_multiple_of(u128::from(*length)));
+        match exact.next() {
+            Some((unit, length)) if millis > 0 => {
+                write!(out, "{} {unit}", millis / u128::from(*length))
+            }
+            _ => out.write_str(Seconds::ZERO),
+        }
+    }
+}
+
+/// Units of sizes, as powers of two.
+const SIZE_UNITS: [(&str, u32); 5] = [("B", 0), ("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+/// Units of times, in milliseconds.
+const TIME_UNITS: [(&str, u64); 5] = [
+    ("ms", 1),
+    ("s", 1_000),
+    ("min", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+];
+
+const A_SIZE: &str = "a size such as \"100 MiB\" (units B, KiB, MiB, GiB, TiB)";
+const AUTO_OR_A_SIZE: &str = "\"auto\" or a size such as \"100 MiB\" (units B, KiB, MiB, GiB, TiB)";
+const A_TIME: &str = "a length of time such as \"30 s\" (units ms, s, min, h, d)";
+/// What is right in place of 2^64 bytes and more.
+const A_SMALLER_SIZE: &str = "a smaller size, below 16777216 TiB";
+/// What is right in place of 2^64 milliseconds and more.
+const A_SHORTER_TIME: &str = "a shorter time, below 213503982335 d";
+
 /// Why a quantity could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnitError {
@@ -83,24 +116,14 @@ impl FromStr for ByteSize {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        let error = || UnitError {
-            value: text.to_owned(),
-            expected: "a size such as \"100 MiB\" (units B, KiB, MiB, GiB, TiB)",
-        };
         let (number, unit) = split_unit(text);
         let shift = match unit {
-            "" | "B" => 0,
-            "KiB" => 10,
-            "MiB" => 20,
-            "GiB" => 30,
-            "TiB" => 40,
-            _ => return Err(error()),
+            "" => Some(0),
+            unit => of_unit(&SIZE_UNITS, unit),
         };
-        let number: u64 = number.parse().map_err(|_| error())?;
-        number
-            .checked_mul(1 << shift)
+        product(number, shift.map(|shift| 1 << shift))
             .map(ByteSize)
-            .ok_or_else(error)
+            .map_err(|problem| problem.error(text, A_SIZE, A_SMALLER_SIZE))
     }
 }
 
@@ -111,9 +134,12 @@ impl FromStr for AutoByteSize {
         if text.trim() == "auto" {
             return Ok(AutoByteSize::Auto);
         }
-        let size = text.parse().map_err(|UnitError { value, .. }| UnitError {
-            value,
-            expected: "\"auto\" or a size such as \"100 MiB\" (units B, KiB, MiB, GiB, TiB)",
+        let size = text.parse().map_err(|error: UnitError| UnitError {
+            expected: match error.expected {
+                A_SIZE => AUTO_OR_A_SIZE,
+                other => other,
+            },
+            ..error
         });
         size.map(AutoByteSize::Fixed)
     }
@@ -123,25 +149,48 @@ impl FromStr for Seconds {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        let error = || UnitError {
-            value: text.to_owned(),
-            expected: "a length of time such as \"30 s\" (units ms, s, min, h, d)",
-        };
         let (number, unit) = split_unit(text);
-        let millis = match unit {
-            "ms" => 1,
-            "s" => 1_000,
-            "min" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return Err(error()),
-        };
-        let number: u64 = number.parse().map_err(|_| error())?;
-        number
-            .checked_mul(millis)
+        product(number, of_unit(&TIME_UNITS, unit))
             .map(|millis| Seconds(Duration::from_millis(millis)))
-            .ok_or_else(error)
+            .map_err(|problem| problem.error(text, A_TIME, A_SHORTER_TIME))
     }
+}
+
+/// What is wrong with a number and its unit.
+#[derive(Clone, Copy, Debug)]
+enum Problem {
+    Malformed,
+    TooLarge,
+}
+
+impl Problem {
+    fn error(self, text: &str, usual: &'static str, smaller: &'static str) -> UnitError {
+        UnitError {
+            value: text.to_owned(),
+            expected: match self {
+                Problem::Malformed => usual,
+                Problem::TooLarge => smaller,
+            },
+        }
+    }
+}
+
+fn of_unit<T: Copy>(units: &[(&str, T)], unit: &str) -> Option<T> {
+    let mut units = units.iter();
+    units
+        .find(|(name, _)| *name == unit)
+        .map(|(_, value)| *value)
+}
+
+/// The number, times the unit if there is such a unit.
+fn product(number: &str, unit: Option<u64>) -> Result<u64, Problem> {
+    let unit = unit.ok_or(Problem::Malformed)?;
+    if number.is_empty() {
+        return Err(Problem::Malformed);
+    }
+    // It is of digits, so it is either a number or too large for one.
+    let number: u64 = number.parse().map_err(|_| Problem::TooLarge)?;
+    number.checked_mul(unit).ok_or(Problem::TooLarge)
 }
 
 /// Splits `"100 MiB"` into `("100", "MiB")`.
@@ -321,15 +370,44 @@ mod tests {
             error.to_string(),
             "must be a size such as \"100 MiB\" (units B, KiB, MiB, GiB, TiB), got `12 MB`"
         );
+        for text in ["", "MiB", "-1 MiB", "1.5 GiB"] {
+            let error = text.parse::<ByteSize>().expect_err("is no size");
+            assert!(error.to_string().contains("a size such as"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_is_called_so() {
         for text in [
-            "",
-            "MiB",
-            "-1 MiB",
-            "1.5 GiB",
             "99999999999999999999",
             "99999999999 TiB",
+            "18446744073709551616 B",
         ] {
-            assert!(text.parse::<ByteSize>().is_err(), "{text}");
+            let told = format!("must be a smaller size, below 16777216 TiB, got `{text}`");
+            let size = text.parse::<ByteSize>();
+            assert_eq!(size.expect_err("is too large").to_string(), told);
+            let size = text.parse::<AutoByteSize>();
+            assert_eq!(size.expect_err("is too large").to_string(), told);
+        }
+        let error = "9999999999999999 d".parse::<Seconds>();
+        assert_eq!(
+            error.expect_err("is too large").to_string(),
+            "must be a shorter time, below 213503982335 d, got `9999999999999999 d`"
+        );
+        assert!("18446744073709551615".parse::<ByteSize>().is_ok());
+    }
+
+    #[test]
+    fn lengths_of_time_are_shown_in_their_largest_unit() {
+        for (text, shown) in [
+            ("0 ms", "0 s"),
+            ("1500 ms", "1500 ms"),
+            ("60 s", "1 min"),
+            ("90 min", "90 min"),
+            ("48 h", "2 d"),
+        ] {
+            let time: Seconds = text.parse().expect("a length of time");
+            assert_eq!(time.to_string(), shown);
         }
     }
 }

@@ -12,16 +12,12 @@ use crate::api::error::{ApiError, Failure};
 use crate::api::query::excerpt;
 use crate::api::state::ApiState;
 use crate::api::view;
-use crate::hosted::{AccountSettings, Variant};
+use crate::hosted::{AccountSettings, ORIGINAL, Variant, is_variant_name};
 
 /// The most variants.
 const MAX_VARIANTS: usize = 1000;
-/// The longest name.
-const MAX_NAME: usize = 99;
 /// The variant that is always there.
 const PUBLIC: &str = "public";
-/// The name under which the uploaded file itself is delivered.
-const ORIGINAL: &str = "original";
 
 /// `GET /images/v1/variants`.
 pub(super) async fn list(
@@ -120,19 +116,14 @@ fn unknown(name: &str) -> ApiError {
 /// The name of a new variant.
 fn name(body: &Map<String, Value>) -> Result<String, ApiError> {
     let name = body.get("id").and_then(Value::as_str).unwrap_or_default();
-    let is_name = (1..=MAX_NAME).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-    if !is_name {
-        let name = excerpt(name);
-        let message = format!(
-            "`id` must be 1 to {MAX_NAME} letters, digits, hyphens and underscores, got `{name}`"
-        );
-        return Err(ApiError::bad_request(message).at("/id"));
-    }
     if name == ORIGINAL {
         let message = "`original` cannot be the name of a variant: it stands for the uploaded file";
+        return Err(ApiError::bad_request(message).at("/id"));
+    }
+    if !is_variant_name(name) {
+        let name = excerpt(name);
+        let message =
+            format!("`id` must be 1 to 99 letters, digits, hyphens and underscores, got `{name}`");
         return Err(ApiError::bad_request(message).at("/id"));
     }
     Ok(name.to_owned())

@@ -1,13 +1,14 @@
 //! Loads the settings: the defaults, then `config.toml`, then the environment. Each module has its own section. The only module that reads the
 //! environment. All wrong values and unknown keys are reported at once.
 
+mod contradictions;
+mod environment;
 mod path;
 mod user_cache;
 mod variable;
 mod wording;
 
 use std::collections::BTreeSet;
-use std::env;
 use std::fmt;
 use std::path::Path;
 
@@ -33,22 +34,21 @@ use crate::server;
 use crate::source;
 use crate::telemetry;
 
+use contradictions::contradictions;
+use environment::{Overlay, variables};
 use path::PathStep;
 use path::as_written;
 use path::name;
-use path::remove;
+use path::{at, remove};
 use wording::missing_field;
 use wording::plain;
 
 pub use user_cache::user_cache_folder;
 pub(crate) use variable::variable;
 
-/// Variables that begin with this are settings: `SAFELIGHT__SERVER__LISTEN` is `server.listen`.
-const PREFIX: &str = "SAFELIGHT__";
-
 /// Every setting.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The public listener.
     pub server: server::Config,
@@ -158,9 +158,10 @@ impl Config {
     /// Whether the environment has a value for a setting, as in `admin.listen`.
     pub fn is_in_environment(setting: &str) -> bool {
         let mut table = Table::new();
+        let mut overlay = Overlay::default();
         for (name, value) in variables() {
             // What is wrong with a variable is reported where the settings are read.
-            let _ = set(&mut table, &name, &value);
+            let _ = overlay.put(&mut table, &name, &value);
         }
         let mut steps = setting.split('.');
         let first = steps.next().and_then(|first| table.get(first));
@@ -189,16 +190,19 @@ impl Config {
             )])
         })?;
         let mut wrong = Vec::new();
+        let mut overlay = Overlay::default();
         for (name, value) in variables {
-            if let Err(reason) = set(&mut table, &name, &value) {
+            if let Err(reason) = overlay.put(&mut table, &name, &value) {
                 wrong.push(reason);
             }
         }
         let mut removed = BTreeSet::new();
         let mut config = loop {
-            match read(&table, &removed, &mut wrong) {
+            match read(&table, &removed) {
                 Ok(config) => break config,
-                Err(path) => {
+                Err(BadValue { path, problem }) => {
+                    wrong
+                        .extend(problem.map(|(setting, reason)| line(&setting, &reason, &overlay)));
                     // Without the bad value the setting has its default, and the next bad value is found.
                     let Some(depth) = remove(&mut table, &path) else {
                         return Err(ConfigError(wrong));
@@ -210,6 +214,15 @@ impl Config {
         };
         if config.hosted.store != hosted::Store::Off && !has_zone(&table) {
             config.zone.origin = ZoneOrigin::None;
+        }
+        if wrong.is_empty() {
+            // A default in place of a bad value would contradict others.
+            let found = contradictions(&config, &table);
+            wrong.extend(
+                found
+                    .iter()
+                    .map(|found| line(&found.setting, &found.reason, &overlay)),
+            );
         }
         if wrong.is_empty() {
             Ok(config)
@@ -272,82 +285,49 @@ fn has_zone(table: &Table) -> bool {
     zone.is_some_and(|zone| zone.contains_key("origin"))
 }
 
-/// The settings in the environment.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "settings come from here and nowhere else"
-)]
-fn variables() -> impl Iterator<Item = (String, String)> {
-    env::vars_os().filter_map(|(name, value)| {
-        let name = name.into_string().ok()?;
-        name.starts_with(PREFIX)
-            .then(|| (name, value.to_string_lossy().into_owned()))
-    })
+/// What is wrong with a setting, in one line.
+fn line(setting: &str, reason: &str, overlay: &Overlay) -> String {
+    match overlay.source(setting) {
+        Some(variable) => {
+            format!("setting `{setting}`: {reason} (it comes from the variable `{variable}`)")
+        }
+        None => format!("setting `{setting}`: {reason}"),
+    }
 }
 
-/// Reads the settings. At the first bad value it adds what is wrong to `wrong`, and returns the path of the value in `table`.
-fn read(
-    table: &Table,
-    removed: &BTreeSet<Vec<PathStep>>,
-    wrong: &mut Vec<String>,
-) -> Result<Config, Vec<PathStep>> {
-    let mut unknown = Vec::new();
+/// A value that cannot be read.
+struct BadValue {
+    /// Where it is in the table.
+    path: Vec<PathStep>,
+    /// The setting and what is wrong with it; `None` if that has been reported.
+    problem: Option<(String, String)>,
+}
+
+/// Reads the settings up to the first bad value.
+fn read(table: &Table, removed: &BTreeSet<Vec<PathStep>>) -> Result<Config, BadValue> {
     let mut track = serde_path_to_error::Track::new();
     let reader = serde_path_to_error::Deserializer::new(Value::Table(table.clone()), &mut track);
-    let read: Result<Config, toml::de::Error> =
-        serde_ignored::deserialize(reader, |path| unknown.push(path.to_string()));
-    match read {
-        Ok(config) => {
-            wrong.extend(
-                unknown
-                    .iter()
-                    .map(|path| format!("setting `{path}` does not exist")),
-            );
-            Ok(config)
-        }
-        Err(error) => {
-            let path: Vec<PathStep> = track.path().iter().map(PathStep::of).collect();
-            let written = as_written(&path, removed);
-            let message = error.message().trim();
-            // A field that is missing only because its bad value was taken out has been reported.
-            let is_known = missing_field(message).is_some_and(|field| {
+    let read: Result<Config, toml::de::Error> = Config::deserialize(reader);
+    read.map_err(|error| {
+        let path: Vec<PathStep> = track.path().iter().map(PathStep::of).collect();
+        let written = as_written(&path, removed);
+        let message = error.message().trim();
+        // What is missing only because its bad value was taken out has been reported.
+        let is_known = match missing_field(message) {
+            Some(field) => {
                 let field = PathStep::Key(field.to_owned());
                 removed.contains(&[written.as_slice(), &[field]].concat())
-            });
-            if !is_known {
-                wrong.push(format!("setting `{}`: {}", name(&written), plain(message)));
             }
-            Err(path)
+            None => removed
+                .iter()
+                .any(|gone| gone.len() > written.len() && gone.starts_with(&written)),
+        };
+        let reason = || plain(message, at(table, &path));
+        BadValue {
+            problem: (!is_known).then(|| (name(&written), reason())),
+            path,
         }
-    }
-}
-
-/// Puts a variable into the table. Its value is parsed as TOML (numbers, lists, tables), or else taken as text.
-fn set(table: &mut Table, name: &str, text: &str) -> Result<(), String> {
-    let path = name
-        .strip_prefix(PREFIX)
-        .unwrap_or(name)
-        .to_ascii_lowercase();
-    let steps: Vec<&str> = path.split("__").collect();
-    let Some((last, sections)) = steps.split_last() else {
-        return Ok(());
-    };
-    let value = format!("value = {text}")
-        .parse::<Table>()
-        .ok()
-        .and_then(|mut table| table.remove("value"));
-    let value = value.unwrap_or_else(|| Value::String(text.to_owned()));
-    let mut inner = table;
-    for section in sections {
-        let entry = inner
-            .entry((*section).to_owned())
-            .or_insert_with(|| Value::Table(Table::new()));
-        inner = entry
-            .as_table_mut()
-            .ok_or_else(|| format!("variable `{name}`: `{section}` is not a section"))?;
-    }
-    inner.insert((*last).to_owned(), value);
-    Ok(())
+    })
 }
 
 #[cfg(test)]

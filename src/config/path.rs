@@ -56,6 +56,18 @@ pub(super) fn as_written(path: &[PathStep], removed: &BTreeSet<Vec<PathStep>>) -
     written
 }
 
+/// The value at a path.
+pub(super) fn at<'a>(table: &'a Table, path: &[PathStep]) -> Option<&'a Value> {
+    let (PathStep::Key(first), rest) = path.split_first()? else {
+        return None;
+    };
+    rest.iter()
+        .try_fold(table.get(first)?, |value, step| match step {
+            PathStep::Key(key) => value.get(key),
+            PathStep::Index(index) => value.get(index),
+        })
+}
+
 /// Removes the innermost value on a path that exists, and returns how many steps lead to it.
 pub(super) fn remove(table: &mut Table, path: &[PathStep]) -> Option<usize> {
     let (PathStep::Key(first), rest) = path.split_first()? else {

@@ -1,7 +1,9 @@
 //! Rewrites messages about wrong settings for operators.
 
-/// A message of serde or of the standard library in plain words, without the names of Rust's types.
-pub(super) fn plain(message: &str) -> String {
+use toml::Value;
+
+/// A message of serde or of the standard library in plain words, without the names of Rust's types. `given` is the value that it is about.
+pub(super) fn plain(message: &str, given: Option<&Value>) -> String {
     if let Some(field) = missing_field(message) {
         return format!("`{field}` is missing");
     }
@@ -19,7 +21,10 @@ pub(super) fn plain(message: &str) -> String {
             "must be a list: its sections have two brackets, as in `[[flow]]`".to_owned()
         }
         Some((found, wanted)) => format!("must be {}, got {}", kind(wanted), value(found)),
-        None if message == "invalid socket address syntax" => format!("must be {ADDRESS}"),
+        None if message == "invalid socket address syntax" => {
+            let given = given.and_then(Value::as_str).unwrap_or_default();
+            format!("must be {ADDRESS}, got `{given}`")
+        }
         None => message.to_owned(),
     }
 }
@@ -72,7 +77,7 @@ mod tests {
         for (text, message) in [
             (
                 "[server]\nlisten = \"localhost:8080\"\n",
-                "setting `server.listen`: must be an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"",
+                "setting `server.listen`: must be an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\", got `localhost:8080`",
             ),
             (
                 "[server]\nlisten = 8080\n",

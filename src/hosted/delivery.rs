@@ -10,9 +10,6 @@ use crate::hosted::signature::{SignatureError, SignedUrl};
 /// What delivery URLs begin with on every host.
 const PREFIX: &str = "/cdn-cgi/imagedelivery/";
 
-/// The name of the variant that is the uploaded file itself.
-pub const ORIGINAL: &str = "original";
-
 /// What a delivery URL names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryUrl<'a> {

@@ -79,6 +79,25 @@ impl Hosted {
             Objects::Bucket(_) => OpenError::Unreachable(error),
         })?;
         self.stats.is_open.store(true, Ordering::Release);
+        self.tell_missing_variants();
         Ok(())
+    }
+
+    /// Warns of variants that are to be made ahead and do not exist. They are made as soon as they do.
+    fn tell_missing_variants(&self) {
+        let settings = self.account.settings();
+        let known = || {
+            let names: Vec<&str> = settings.variants.keys().map(String::as_str).collect();
+            names.join(", ")
+        };
+        for name in &self.config.eager {
+            if !settings.variants.contains_key(name) {
+                tracing::warn!(
+                    variant = name,
+                    known = known(),
+                    "`hosted.eager` names a variant that does not exist: it is made ahead once the API has it"
+                );
+            }
+        }
     }
 }

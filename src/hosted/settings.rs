@@ -5,6 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+/// The name under which the uploaded file itself is delivered. No variant has it.
+pub const ORIGINAL: &str = "original";
+/// The longest name of a variant.
+const MAX_VARIANT_NAME: usize = 99;
+
 /// The variants, the keys and the switches of the account.
 #[derive(Clone, Default, PartialEq)]
 pub struct AccountSettings {
@@ -40,6 +45,12 @@ pub struct Variant {
     /// Whether everybody may see images that need signed URLs in this variant.
     #[serde(default, rename = "neverRequireSignedURLs")]
     pub never_require_signed_urls: bool,
+}
+
+/// Whether a variant can have a name: letters, digits, hyphens and underscores, but not [`ORIGINAL`].
+pub fn is_variant_name(name: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=MAX_VARIANT_NAME).contains(&name.len()) && name.bytes().all(is_letter) && name != ORIGINAL
 }
 
 /// A key that signs URLs.

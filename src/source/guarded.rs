@@ -40,3 +40,45 @@ impl GuardedClient {
         Ok(self.client.request(method, url.clone()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hyper::Method;
+    use tokio::net::TcpListener;
+    use url::Url;
+
+    use super::GuardedClient;
+    use crate::outbound::root_cause;
+
+    /// What keeps a request from a listener on this machine from being answered.
+    async fn failure(client: &GuardedClient, host: &str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        // Whoever connects is hung up on.
+        let closing = tokio::spawn(async move {
+            while let Ok((connection, _)) = listener.accept().await {
+                drop(connection);
+            }
+        });
+        let url = Url::parse(&format!("http://{host}:{port}/hook")).expect("a URL");
+        let failure = match client.request(Method::POST, &url) {
+            Err(denial) => denial,
+            Ok(request) => root_cause(&request.send().await.expect_err("nobody answers")),
+        };
+        closing.abort();
+        failure
+    }
+
+    #[tokio::test]
+    async fn private_addresses_are_for_clients_that_may_have_them() {
+        const DENIED: &str = "the address is private or reserved";
+        let public = GuardedClient::new(false).expect("a client");
+        let private = GuardedClient::new(true).expect("a client");
+        for host in ["127.0.0.1", "localhost"] {
+            assert_eq!(failure(&public, host).await, DENIED, "{host}");
+            let failure = failure(&private, host).await;
+            assert!(!failure.contains(DENIED), "{host}: {failure}");
+        }
+        assert_eq!(failure(&private, "169.254.169.254").await, DENIED);
+    }
+}

@@ -17,6 +17,7 @@ use crate::freshness::{Rules, Validators};
 use crate::policy::{Allowlist, ApprovedSource, HostedStore, SourceLocation, ZoneOrigin, zone_url};
 pub use config::Config;
 use context::FetchContext;
+pub(crate) use egress::AddressClass;
 use egress::EgressPolicy;
 pub use error::BusyReason;
 pub use error::FetchStage;

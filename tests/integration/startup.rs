@@ -637,7 +637,7 @@ async fn settings_that_are_found_are_named_when_they_are_wrong() {
     fs::write(&path, "baseURL = \"https://example.org/\"\n").expect("a folder");
     let said = desk.refused(&["serve", "photos"], &[]).await;
     for part in [
-        "`baseURL` does not exist",
+        "`baseURL`: does not exist; there are `server`,",
         "those of `config.toml`",
         "--config FILE",
     ] {

@@ -100,10 +100,28 @@ impl Resolve for EgressResolver {
 
 /// What kind of network an address belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum AddressClass {
+pub(crate) enum AddressClass {
+    /// The internet.
     Public,
+    /// Private networks and this machine.
     Private,
+    /// What nobody is to connect to: link-local addresses, metadata services, multicast and reserved ranges.
     Special,
+}
+
+impl AddressClass {
+    /// That of the host of a URL, where no resolver is needed for it: the host is an address, or this machine by its name (RFC 6761, section 6.3).
+    pub(crate) fn of_host(url: &Url) -> Option<Self> {
+        match url.host()? {
+            Host::Ipv4(address) => Some(class_v4(address)),
+            Host::Ipv6(address) => Some(class_v6(address)),
+            Host::Domain(name) => {
+                let name = name.strip_suffix('.').unwrap_or(name);
+                let is_local = name == "localhost" || name.ends_with(".localhost");
+                is_local.then_some(AddressClass::Private)
+            }
+        }
+    }
 }
 
 fn address_class(address: IpAddr) -> AddressClass {

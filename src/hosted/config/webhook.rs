@@ -1,12 +1,19 @@
 //! `[[hosted.webhook]]` of the settings: who is told what happens to images.
 
 use std::fmt;
+use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use crate::token::Token;
 use crate::units::Seconds;
+
+/// The shortest pause before the second try.
+const MIN_RETRY: Duration = Duration::from_millis(10);
+/// The longest.
+const MAX_RETRY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A `[[hosted.webhook]]`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -18,13 +25,13 @@ pub struct WebhookConfig {
     #[serde(default)]
     pub secret: Token,
     /// What is told.
-    #[serde(default = "all_events")]
+    #[serde(default = "all_events", deserialize_with = "events")]
     pub events: Vec<WebhookEvent>,
     /// Whether the receiver may have a private address.
     #[serde(default)]
     pub private: bool,
     /// The pause before the second try. Each further one is five times as long, and there are eight tries.
-    #[serde(default = "retry")]
+    #[serde(default = "default_retry", deserialize_with = "retry")]
     pub retry: Seconds,
 }
 
@@ -67,8 +74,32 @@ fn all_events() -> Vec<WebhookEvent> {
     ]
 }
 
-fn retry() -> Seconds {
+fn default_retry() -> Seconds {
     Seconds::new(4)
+}
+
+/// Reads what is told. A webhook that is told nothing is a mistake.
+fn events<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<WebhookEvent>, D::Error> {
+    let events = Vec::<WebhookEvent>::deserialize(input)?;
+    if events.is_empty() {
+        let all: Vec<&str> = all_events().into_iter().map(WebhookEvent::word).collect();
+        return Err(D::Error::custom(format_args!(
+            "must name some of {}, or be left out for all of them, got `[]`",
+            all.join(", ")
+        )));
+    }
+    Ok(events)
+}
+
+/// Reads the pause before the second try. Without one, a receiver that fails would be asked all the time.
+fn retry<'de, D: Deserializer<'de>>(input: D) -> Result<Seconds, D::Error> {
+    let retry = Seconds::deserialize(input)?;
+    if !(MIN_RETRY..=MAX_RETRY).contains(&retry.duration()) {
+        return Err(D::Error::custom(format_args!(
+            "must be from \"10 ms\" to \"1 d\", got `{retry}`"
+        )));
+    }
+    Ok(retry)
 }
 
 /// The URL of a receiver.

@@ -1,15 +1,22 @@
 //! Section `[hosted]` of the settings.
 
+mod store;
+mod token;
+mod values;
+mod webhook;
+
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 
-use crate::hosted::webhook::WebhookConfig;
 use crate::policy::OriginPattern;
-use crate::token::Token;
-use crate::units::{ByteSize, Seconds};
+use crate::units::{ByteSize, Seconds, above_zero};
+
+pub use store::{Store, StoreNameError};
+pub use token::{Rights, TokenConfig};
+pub use webhook::{WebhookConfig, WebhookEvent, WebhookUrl, WebhookUrlError};
 
 /// Section `[hosted]`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -18,29 +25,35 @@ pub struct Config {
     /// Where hosted images are kept.
     pub store: Store,
     /// The account in the paths of the API.
+    #[serde(deserialize_with = "values::path_segment")]
     pub account: String,
     /// The account hash in delivery URLs.
+    #[serde(deserialize_with = "values::path_segment")]
     pub hash: String,
     /// Whether several processes share the bucket.
     pub replicas: bool,
     /// The folder of the index.
+    #[serde(deserialize_with = "values::folder")]
     pub index: PathBuf,
     /// The longest time that a record is used without asking the bucket again, where there are replicas.
     pub record_ttl: Seconds,
     /// The largest upload.
+    #[serde(deserialize_with = "above_zero")]
     pub upload_bytes: ByteSize,
     /// The longest side of an uploaded picture, in pixels.
     pub upload_side: NonZeroU32,
     /// The largest animation that is accepted, in pixels of all its frames.
     pub upload_animation_pixels: u64,
     /// The formats that are accepted, by their names in [`Config::FORMATS`]; empty: all that this build can read.
-    #[serde(deserialize_with = "formats")]
+    #[serde(deserialize_with = "values::formats")]
     pub formats: Vec<String>,
     /// How an upload is looked at before it is stored.
     pub verify: Verify,
     /// The hosts on which delivery URLs begin with the account hash.
+    #[serde(deserialize_with = "values::hosts")]
     pub delivery_hosts: Vec<String>,
     /// The variants that are made as soon as an image is uploaded.
+    #[serde(deserialize_with = "values::variants")]
     pub eager: Vec<String>,
     /// For which clients they are made, by the best format that these accept.
     pub eager_formats: Vec<EagerFormat>,
@@ -53,8 +66,10 @@ pub struct Config {
     /// The scheme and host of URLs in answers of the API; empty: those of the request.
     pub public_url: PublicUrl,
     /// The fewest bytes of an upload in each second; a slower one is refused after ten seconds.
+    #[serde(deserialize_with = "values::pace")]
     pub upload_rate: ByteSize,
     /// Origins of pages whose scripts may use upload URLs; `*`: all.
+    #[serde(deserialize_with = "values::origins")]
     pub upload_origins: Vec<String>,
     /// Whether an image keeps its name when it becomes private or public, and may have a name of its own while it is private.
     pub private_keeps_id: bool,
@@ -72,31 +87,6 @@ pub struct Config {
 pub struct FetchConfig {
     /// The origins that they may come from; empty: all.
     pub allowed: Vec<OriginPattern>,
-}
-
-/// A `[[hosted.token]]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TokenConfig {
-    /// The token.
-    pub token: Token,
-    /// A file with the token, in its place.
-    pub token_file: Option<PathBuf>,
-    /// What it allows.
-    pub rights: Rights,
-    /// The creators whose images it is for; empty: all images, and the settings of the account.
-    pub creators: Vec<String>,
-}
-
-/// What a token allows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Rights {
-    /// To look.
-    Read,
-    /// To change things, and to look.
-    #[default]
-    Write,
 }
 
 /// The scheme and host of URLs, without a slash at its end; empty where the request tells them.
@@ -185,25 +175,7 @@ impl Default for Config {
 
 impl Config {
     /// The names of formats that uploads may have.
-    pub const FORMATS: [&str; 13] = [
-        "jpeg", "png", "webp", "gif", "avif", "heic", "svg", "jxl", "tiff", "bmp", "ico", "pnm",
-        "qoi",
-    ];
-}
-
-/// Reads names of formats.
-fn formats<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
-    let names = Vec::<String>::deserialize(input)?;
-    match names
-        .iter()
-        .find(|name| !Config::FORMATS.contains(&name.as_str()))
-    {
-        None => Ok(names),
-        Some(name) => Err(de::Error::custom(format_args!(
-            "must be some of {}, got `{name}`",
-            Config::FORMATS.join(", ")
-        ))),
-    }
+    pub const FORMATS: [&str; 13] = values::FORMATS;
 }
 
 /// From whose uploads metadata is taken out.
@@ -254,69 +226,6 @@ pub enum Verify {
     Decode,
     /// Its header is read.
     Header,
-}
-
-/// Where hosted images are kept: `file:DIR`, `bucket:NAME` or `bucket:NAME/PREFIX` in the settings.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub enum Store {
-    /// Nowhere: there are no hosted images.
-    #[default]
-    Off,
-    /// In a folder of this machine.
-    Folder(PathBuf),
-    /// In a configured bucket.
-    Bucket {
-        /// The `name` of the `[[bucket]]`.
-        name: String,
-        /// What all keys begin with, without a slash at its end; may be empty.
-        prefix: String,
-    },
-}
-
-/// A text that names no store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoreNameError(String);
-
-impl fmt::Display for StoreNameError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "`store` must be `file:DIR`, `bucket:NAME` or `bucket:NAME/PREFIX`, or empty, got `{}`",
-            self.0
-        )
-    }
-}
-
-impl std::error::Error for StoreNameError {}
-
-impl TryFrom<String> for Store {
-    type Error = StoreNameError;
-
-    fn try_from(text: String) -> Result<Self, StoreNameError> {
-        match text.split_once(':') {
-            None if text.is_empty() => Ok(Store::Off),
-            Some(("file", folder)) if !folder.is_empty() => {
-                Ok(Store::Folder(PathBuf::from(folder)))
-            }
-            Some(("bucket", place)) => {
-                let (name, prefix) = place.split_once('/').unwrap_or((place, ""));
-                let prefix = prefix.trim_end_matches('/');
-                if name.is_empty()
-                    || prefix
-                        .split('/')
-                        .any(|segment| matches!(segment, "." | ".."))
-                {
-                    return Err(StoreNameError(text));
-                }
-                Ok(Store::Bucket {
-                    name: name.to_owned(),
-                    prefix: prefix.to_owned(),
-                })
-            }
-            _ => Err(StoreNameError(text)),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
+mod hosted;
+
 use super::Config;
 use crate::policy::ZoneOrigin;
 use crate::units::{AutoByteSize, ByteSize};
 
-const SHIPPED: &str = include_str!("../../config.toml");
+const SHIPPED: &str = include_str!("../../../config.toml");
 
 fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs
@@ -184,11 +186,121 @@ fn a_wrong_variable_is_named() {
     )
     .expect_err("both are wrong")
     .to_string();
-    assert!(
-        error.contains("server.listn") || error.contains("listn"),
-        "{error}"
+    let lines: Vec<&str> = error.lines().collect();
+    let [queue, listen] = lines[..] else {
+        panic!("{lines:#?}");
+    };
+    assert_eq!(
+        queue,
+        "setting `limits.queue`: must be a whole number of at least 0, got `many` (it comes from the variable `SAFELIGHT__LIMITS__QUEUE`)"
     );
-    assert!(error.contains("limits.queue"), "{error}");
+    assert!(
+        listen.starts_with("setting `server.listn`: does not exist; there are `listen`, ")
+            && listen.ends_with(" (it comes from the variable `SAFELIGHT__SERVER__LISTN`)"),
+        "{listen}"
+    );
+}
+
+#[test]
+fn a_value_is_named_with_where_it_comes_from() {
+    for (text, name, value, line) in [
+        (
+            "",
+            "SAFELIGHT__CACHE__DISK",
+            "{ path = 1 }",
+            "setting `cache.disk.path`: must be text in quotes, got `1` (it comes from the variable `SAFELIGHT__CACHE__DISK`)",
+        ),
+        (
+            "",
+            "SAFELIGHT__SOURCES__ALLOWED",
+            "['a b']",
+            "setting `sources.allowed[0]`: an allowed origin must be `host`, `*.host` or either with `:port` and `/path`, got `a b`: it holds a space or a backslash (it comes from the variable `SAFELIGHT__SOURCES__ALLOWED`)",
+        ),
+        (
+            "",
+            "SAFELIGHT__HOSTED__ACCOUNT",
+            "a",
+            "setting `hosted.store`: must be there beside `hosted.account`: `file:DIR`, `bucket:NAME`, or empty for no hosted images",
+        ),
+        // The file is wrong, and the variable is of something else.
+        (
+            "[limits]\nqueue = 'many'\n",
+            "SAFELIGHT__LIMITS__WORKERS",
+            "2",
+            "setting `limits.queue`: must be a whole number of at least 0, got `many`",
+        ),
+        (
+            "[limits]\nworkers = 'many'\n",
+            "SAFELIGHT__LIMITS__WORK",
+            "2",
+            "setting `limits.workers`: must be a whole number of at least 0, got `many`",
+        ),
+    ] {
+        let error = Config::parse(text, variables(&[(name, value)])).expect_err(line);
+        let error = error.to_string();
+        assert!(error.lines().any(|told| told == line), "{error}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_in_every_section() {
+    let uncommented: String = SHIPPED
+        .lines()
+        .map(|line| {
+            line.strip_prefix("# ")
+                .filter(|line| line.starts_with('['))
+                .unwrap_or(line)
+        })
+        .filter(|line| line.starts_with('['))
+        .map(|header| format!("{header}\n"))
+        .collect();
+    let headers: Vec<&str> = uncommented.lines().collect();
+    assert!(headers.len() > 25, "{headers:?}");
+    for header in headers {
+        // The keys of presets are names.
+        if header.starts_with("[presets]") {
+            continue;
+        }
+        let header = header.split_once(" #").map_or(header, |(header, _)| header);
+        let told = wrong(&format!("{header}\nunheard_of = 1\n")).join("\n");
+        assert!(
+            told.contains("unheard_of`: does not exist; there are `"),
+            "{header}: {told}"
+        );
+    }
+    let lines = wrong("[hostd]\nstore = 'file:x'\n");
+    assert_eq!(lines.len(), 1);
+    assert!(
+        lines[0]
+            .starts_with("setting `hostd`: does not exist; there are `server`, `admin`, `zone`, "),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn a_bucket_without_an_address_is_named() {
+    let bucket = |rest: &str| {
+        format!(
+            "[[bucket]]\nname = 'one'\nbucket = 'a'\nregion = 'eu-west-1'\n[[bucket]]\nname = 'photos'\n{rest}\n"
+        )
+    };
+    for (rest, reason) in [
+        (
+            "bucket = 'b'\nendpoint = 's3.test:9000'",
+            "`endpoint` must be empty for AWS or `http(s)://host[:port][/path]`, got `s3.test:9000`",
+        ),
+        (
+            "bucket = 'b'",
+            "`region` must name the bucket's AWS region (`eu-west-1`, for example), or `endpoint` another service",
+        ),
+        (
+            "bucket = 'b/c'",
+            "`bucket` must be the name of a bucket (letters, digits, `-`, `_` and `.`), got `b/c`",
+        ),
+    ] {
+        let line = format!("setting `bucket[1]`: {reason}, in the [[bucket]] `photos`");
+        assert_eq!(wrong(&bucket(rest)), [line]);
+    }
 }
 
 #[test]

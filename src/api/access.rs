@@ -25,8 +25,10 @@ pub enum AccessError {
     Unreadable(PathBuf, std::io::Error),
     /// The file of a token holds no token.
     NoToken(PathBuf),
-    /// A `[[hosted.token]]` has no token, or two.
-    Unclear,
+    /// Two `[[hosted.token]]`, counted from zero, have the same token.
+    Twice(usize, usize),
+    /// The `[[hosted.token]]` with this number has the token of operators.
+    OfOperators(usize),
 }
 
 impl fmt::Display for AccessError {
@@ -42,8 +44,13 @@ impl fmt::Display for AccessError {
                 "setting `hosted.token`: `token_file` must hold at least 16 visible ASCII characters without spaces: {}",
                 path.display()
             ),
-            AccessError::Unclear => out.write_str(
-                "setting `hosted.token`: each [[hosted.token]] must have a `token` or a `token_file`",
+            AccessError::Twice(first, second) => write!(
+                out,
+                "setting `hosted.token[{second}]`: must have a token of its own, has that of `hosted.token[{first}]`"
+            ),
+            AccessError::OfOperators(index) => write!(
+                out,
+                "setting `hosted.token[{index}]`: must have a token of its own, has that of `admin.token`"
             ),
         }
     }
@@ -74,7 +81,8 @@ struct BatchClaims {
 }
 
 impl Tokens {
-    pub(super) fn open(config: &Config) -> Result<Self, AccessError> {
+    /// Reads the tokens. No two may be the same, and none may be `operators`, that of the admin listener: its rights would be unclear.
+    pub(super) fn open(config: &Config, operators: &Token) -> Result<Self, AccessError> {
         let tokens = config.token.iter().map(|entry| {
             let token = token_of(entry)?;
             let access = Access {
@@ -84,7 +92,17 @@ impl Tokens {
             };
             Ok((token, access))
         });
-        tokens.collect::<Result<_, _>>().map(Tokens)
+        let tokens: Vec<(Token, Access)> = tokens.collect::<Result<_, _>>()?;
+        for (second, (token, _)) in tokens.iter().enumerate() {
+            let mut before = tokens[..second].iter();
+            if let Some(first) = before.position(|(other, _)| other == token) {
+                return Err(AccessError::Twice(first, second));
+            }
+            if token == operators {
+                return Err(AccessError::OfOperators(second));
+            }
+        }
+        Ok(Tokens(tokens))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -126,17 +144,14 @@ impl Tokens {
 }
 
 fn token_of(entry: &TokenConfig) -> Result<Token, AccessError> {
-    match (&entry.token_file, entry.token.is_empty()) {
-        (None, false) => Ok(entry.token.clone()),
-        (Some(path), true) => {
-            let text = spool::read_small(path)
-                .map_err(|error| AccessError::Unreadable(path.clone(), error))?;
-            Token::new(text.trim())
-                .filter(|token| !token.is_empty())
-                .ok_or_else(|| AccessError::NoToken(path.clone()))
-        }
-        _ => Err(AccessError::Unclear),
-    }
+    let Some(path) = &entry.token_file else {
+        return Ok(entry.token.clone());
+    };
+    let text =
+        spool::read_small(path).map_err(|error| AccessError::Unreadable(path.clone(), error))?;
+    Token::new(text.trim())
+        .filter(|token| !token.is_empty())
+        .ok_or_else(|| AccessError::NoToken(path.clone()))
 }
 
 fn of_batch(secret: &str, hash: &str, token: &str) -> Option<Access> {
@@ -222,7 +237,7 @@ impl Access {
 
 #[cfg(test)]
 mod tests {
-    use super::{Access, BatchClaims, Rights, Tokens, of_batch};
+    use super::{Access, AccessError, BatchClaims, Rights, Tokens, of_batch};
     use crate::api::seal;
     use crate::hosted::{Config, TokenConfig};
     use crate::token::Token;
@@ -235,6 +250,70 @@ mod tests {
         }
     }
 
+    fn open(entries: &[TokenConfig], operators: &str) -> Result<Tokens, AccessError> {
+        let config = Config {
+            token: entries.to_vec(),
+            ..Config::default()
+        };
+        Tokens::open(&config, &Token::new(operators).expect("a token"))
+    }
+
+    #[test]
+    fn every_token_is_there_once() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), "a-token-in-a-file\n").expect("a file");
+        let entry = |token: &str| match token {
+            "file" => TokenConfig {
+                token_file: Some(file.path().to_owned()),
+                ..TokenConfig::default()
+            },
+            token => TokenConfig {
+                token: Token::new(token).expect("a token"),
+                ..TokenConfig::default()
+            },
+        };
+        let (one, two, of_file) = (
+            "a-token-of-one-app",
+            "a-token-of-another",
+            "a-token-in-a-file",
+        );
+        for (tokens, operators, told) in [
+            (vec![one, two, "file"], "", None),
+            (vec![one, two, "file"], "a-token-of-operators", None),
+            (
+                vec![one, two, one],
+                "",
+                Some(
+                    "`hosted.token[2]`: must have a token of its own, has that of `hosted.token[0]`",
+                ),
+            ),
+            (
+                vec!["file", one, of_file],
+                "",
+                Some(
+                    "`hosted.token[2]`: must have a token of its own, has that of `hosted.token[0]`",
+                ),
+            ),
+            (
+                vec![one, two],
+                two,
+                Some("`hosted.token[1]`: must have a token of its own, has that of `admin.token`"),
+            ),
+            (
+                vec!["file"],
+                of_file,
+                Some("`hosted.token[0]`: must have a token of its own, has that of `admin.token`"),
+            ),
+        ] {
+            let entries: Vec<_> = tokens.iter().map(|token| entry(token)).collect();
+            let error = open(&entries, operators)
+                .err()
+                .map(|error| error.to_string());
+            let told = told.map(|told| format!("setting {told}"));
+            assert_eq!(error, told, "{tokens:?} {operators}");
+        }
+    }
+
     #[test]
     fn tokens_are_in_the_settings_or_in_a_file() {
         let file = tempfile::NamedTempFile::new().expect("a file");
@@ -244,18 +323,11 @@ mod tests {
             token_file: file.map(std::path::Path::to_owned),
             ..TokenConfig::default()
         };
-        let open = |entry| {
-            Tokens::open(&Config {
-                token: vec![entry],
-                ..Config::default()
-            })
-        };
+        let open = |entry| open(&[entry], "");
         let tokens = open(entry("", Some(file.path()))).expect("a token");
         assert!(tokens.find(b"a-token-in-a-file").is_some());
         assert!(tokens.find(b"a-token-in-a-fil").is_none());
         assert!(tokens.find(b"").is_none());
-        assert!(open(entry("", None)).is_err());
-        assert!(open(entry("a-token-in-settings", Some(file.path()))).is_err());
         assert!(open(entry("", Some(std::path::Path::new("/nowhere")))).is_err());
         std::fs::write(file.path(), "short").expect("a file");
         let error = open(entry("", Some(file.path()))).err().expect("too short");

@@ -56,6 +56,7 @@ use crate::hosted::{Hosted, Record};
 use crate::pipeline::Pipeline;
 use crate::response::Body;
 use crate::telemetry::{AccessLog, RequestOutcome};
+use crate::token::Token;
 
 /// What paths of the accounts begin with.
 const ACCOUNTS: &str = "/client/v4/accounts/";
@@ -73,12 +74,15 @@ pub struct Api {
 }
 
 impl Api {
-    /// Opens the API, if there are hosted images.
+    /// Opens the API, if there are hosted images. `operators` is the token of the admin listener, which is none of the API.
     ///
     /// # Errors
     /// [`AccessError`] when a token cannot be used.
-    pub fn open(pipeline: &Arc<Pipeline>) -> Result<Option<Arc<Self>>, AccessError> {
-        let Some(state) = ApiState::open(pipeline)? else {
+    pub fn open(
+        pipeline: &Arc<Pipeline>,
+        operators: &Token,
+    ) -> Result<Option<Arc<Self>>, AccessError> {
+        let Some(state) = ApiState::open(pipeline, operators)? else {
             return Ok(None);
         };
         let state = Arc::new(state);

@@ -11,6 +11,7 @@ use crate::api::view::View;
 use crate::hosted::{AccountSettings, Config, Hosted, ImageId, Record};
 use crate::pipeline::Pipeline;
 use crate::telemetry::UploadStep;
+use crate::token::Token;
 
 /// What all requests of the API share.
 pub(super) struct ApiState {
@@ -22,11 +23,14 @@ pub(super) struct ApiState {
 }
 
 impl ApiState {
-    pub(super) fn open(pipeline: &Arc<Pipeline>) -> Result<Option<Self>, AccessError> {
+    pub(super) fn open(
+        pipeline: &Arc<Pipeline>,
+        operators: &Token,
+    ) -> Result<Option<Self>, AccessError> {
         let Some(hosted) = pipeline.hosted() else {
             return Ok(None);
         };
-        let tokens = Tokens::open(hosted.config())?;
+        let tokens = Tokens::open(hosted.config(), operators)?;
         if tokens.is_empty() {
             tracing::warn!("nobody can use the API of hosted images: there is no [[hosted.token]]");
         }

@@ -54,7 +54,7 @@ pub async fn serve(
     // The file that this process runs, also when another one has taken its name.
     settings.worker_program = Some("/proc/self/exe".into());
     let pipeline = Pipeline::open(settings).await.map_err(CommandError::new)?;
-    let api = Api::open(&pipeline).map_err(CommandError::new)?;
+    let api = Api::open(&pipeline, &config.admin.token).map_err(CommandError::new)?;
     let webhooks = Webhooks::open(&pipeline).await;
     let webhooks = webhooks.map_err(CommandError::new)?;
     pipeline.follow_hosted();

@@ -84,7 +84,7 @@ impl TestProxy {
             let config = config.admin.clone();
             tokio::spawn(async move { admin::serve(private, &config, pipeline, readiness).await })
         };
-        let api = Api::open(&pipeline).expect("right tokens");
+        let api = Api::open(&pipeline, &config.admin.token).expect("right tokens");
         let (stop, stopped) = oneshot::channel();
         let serving = {
             let pipeline = Arc::clone(&pipeline);

@@ -1,9 +1,11 @@
 //! What a server prints when it is ready: its addresses, and for who has written no settings also what it serves, where its cache is, and some URLs.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::absolute;
 
 use super::pictures;
 use crate::config::Config;
+use crate::hosted::Store;
 use crate::policy::ZoneOrigin;
 
 /// Options for one picture after another.
@@ -33,6 +35,7 @@ impl Welcome {
             "safelight serves pictures on http://{public} and metrics on http://{admin}/metrics"
         )];
         lines.extend(self.notes);
+        lines.extend(hosted(config, public));
         if self.has_examples
             && let Some(prefix) = config.server.prefixes.first()
         {
@@ -54,16 +57,56 @@ pub(super) fn origin(config: &Config) -> String {
             url.as_str().trim_end_matches('/')
         ),
         ZoneOrigin::Bucket(name) => {
-            let section = config.bucket.iter().find(|known| known.name == *name);
-            let bucket = section.map_or(name, |section| &section.bucket);
-            let place = section.map_or("", |section| match section.endpoint.as_str() {
-                "" => &section.region,
-                endpoint => endpoint,
-            });
-            format!("the pictures are in the bucket {bucket} ({place})")
+            format!(
+                "the pictures are in the bucket {}",
+                bucket(config, name, "")
+            )
         }
         ZoneOrigin::None => "the pictures are those that are uploaded here".to_owned(),
     }
+}
+
+/// A bucket, what the keys in it begin with, and where it is.
+fn bucket(config: &Config, name: &str, prefix: &str) -> String {
+    let section = config.bucket.iter().find(|known| known.name == name);
+    let bucket = section.map_or(name, |section| &section.bucket);
+    let place = section.map_or("", |section| match section.endpoint.as_str() {
+        "" => &section.region,
+        endpoint => endpoint,
+    });
+    let slash = if prefix.is_empty() { "" } else { "/" };
+    format!("{bucket}{slash}{prefix} ({place})")
+}
+
+/// Says where hosted images are kept, and where they are uploaded and shown.
+fn hosted(config: &Config, public: SocketAddr) -> Vec<String> {
+    let place = match &config.hosted.store {
+        Store::Off => return Vec::new(),
+        Store::Folder(folder) => {
+            let folder = absolute(folder).unwrap_or_else(|_| folder.clone());
+            format!("in the folder {}", folder.display())
+        }
+        Store::Bucket { name, prefix } => {
+            format!("in the bucket {}", bucket(config, name, prefix))
+        }
+    };
+    let (account, hash) = (&config.hosted.account, &config.hosted.hash);
+    let base = match config.hosted.public_url.as_str() {
+        Some(url) => url.to_owned(),
+        None => format!("http://{}", reachable(public)),
+    };
+    let shown = match (
+        config.hosted.public_url.as_str(),
+        config.hosted.delivery_hosts.first(),
+    ) {
+        (None, Some(host)) => format!("https://{host}/{hash}"),
+        _ => format!("{base}/cdn-cgi/imagedelivery/{hash}"),
+    };
+    vec![
+        format!("hosted images of the account {account} are kept {place}"),
+        format!("  they are uploaded at {base}/client/v4/accounts/{account}/images/v1"),
+        format!("  and shown at {shown}/ID/VARIANT"),
+    ]
 }
 
 /// URLs to open.
@@ -152,6 +195,47 @@ mod tests {
     async fn a_server_without_prefixes_has_no_examples() {
         let settings = "[server]\nprefixes = []\n[zone]\norigin = \"https://b.com\"\n";
         assert_eq!(lines(settings, "127.0.0.1:8080").await.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn hosted_images_are_told_of() {
+        let account = "account = \"acme\"\nhash = \"h4sh\"\n";
+        for (settings, told) in [
+            (
+                "[hosted]\nstore = \"file:/srv/images\"\n".to_owned(),
+                [
+                    "of the account main are kept in the folder /srv/images",
+                    "at http://127.0.0.1:80/client/v4/accounts/main/images/v1",
+                    "at http://127.0.0.1:80/cdn-cgi/imagedelivery/main/ID/VARIANT",
+                ],
+            ),
+            (
+                format!(
+                    "[hosted]\nstore = \"bucket:p/kept\"\n{account}delivery_hosts = [\"img.test\"]\n[[bucket]]\nname = \"p\"\nbucket = \"my-photos\"\nregion = \"eu-west-1\"\n"
+                ),
+                [
+                    "of the account acme are kept in the bucket my-photos/kept (eu-west-1)",
+                    "at http://127.0.0.1:80/client/v4/accounts/acme/images/v1",
+                    "at https://img.test/h4sh/ID/VARIANT",
+                ],
+            ),
+            (
+                format!(
+                    "[hosted]\nstore = \"file:/srv/images\"\n{account}public_url = \"https://img.test\"\n"
+                ),
+                [
+                    "of the account acme are kept in the folder /srv/images",
+                    "at https://img.test/client/v4/accounts/acme/images/v1",
+                    "at https://img.test/cdn-cgi/imagedelivery/h4sh/ID/VARIANT",
+                ],
+            ),
+        ] {
+            let lines = lines(&settings, "0.0.0.0:80").await;
+            assert_eq!(lines.len(), 5, "{lines:#?}");
+            for (line, told) in lines[2..].iter().zip(told) {
+                assert!(line.ends_with(told), "{lines:#?}");
+            }
+        }
     }
 
     #[tokio::test]

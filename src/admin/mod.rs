@@ -1,5 +1,5 @@
-//! The admin listener, on its own address: health checks, metrics, purges, pictures made ahead of requests, and the playground. Requests that change
-//! something need the token, which is checked before their body is read; those of the playground need it where one is set.
+//! The admin listener, on its own address: health checks, metrics, purges, pictures made ahead of requests, settings read again, and the playground. Requests that
+//! change something need the token, which is checked before their body is read; those of the playground need it where one is set.
 
 mod cloudflare;
 mod config;
@@ -9,7 +9,9 @@ mod playground;
 mod purge;
 mod readiness;
 mod refusal;
+mod reload;
 mod routes;
+mod rules;
 mod warm;
 
 use std::convert::Infallible;
@@ -26,9 +28,10 @@ use tokio::sync::Semaphore;
 pub use self::config::Config;
 pub use self::hosts::{HostName, HostNameError};
 pub use self::readiness::Readiness;
-use crate::pipeline::Pipeline;
+pub use self::reload::{ReloadCall, ReloadOutcome, ReloadReport, Reloads};
+pub use self::rules::AdminRules;
 use crate::response;
-use crate::server::TimedStream;
+use crate::server::{Live, TimedStream};
 use crate::telemetry::LogRate;
 pub use crate::token::Token;
 
@@ -43,19 +46,23 @@ const MAX_CONNECTIONS: usize = 256;
 /// How long to wait after a failed accept.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
+/// What the listener is about.
+pub struct Subject {
+    /// What answers requests on the public listener.
+    pub live: Arc<Live>,
+    /// Whether it takes requests.
+    pub readiness: Readiness,
+    /// Who may do what.
+    pub rules: Arc<AdminRules>,
+    /// Reads the settings again.
+    pub reloads: Reloads,
+}
+
 /// Serves until the future is dropped.
-pub async fn serve(
-    listener: TcpListener,
-    config: &Config,
-    pipeline: Arc<Pipeline>,
-    readiness: Readiness,
-) {
+pub async fn serve(listener: TcpListener, subject: Subject) {
     let state = Arc::new(AdminState {
-        token: config.token.clone(),
-        hosts: config.hosts.clone(),
+        subject,
         refusals: LogRate::default(),
-        pipeline,
-        readiness,
         warm_calls: Arc::new(Semaphore::new(warm::MAX_CALLS)),
     });
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));

@@ -12,16 +12,16 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::http::request::Parts;
 use tokio::sync::Semaphore;
 
+use super::Subject;
 use super::cloudflare;
 use super::fields;
 use super::fields::{BodyError, MAX_BODY_BYTES};
 use super::hosts;
-use super::hosts::HostName;
 use super::playground;
 use super::playground::PlaygroundRequest;
 use super::purge;
-use super::readiness::Readiness;
 use super::refusal::TokenError;
+use super::reload;
 use super::warm;
 use super::warm::{WarmLines, WarmRequest};
 use crate::pipeline::Pipeline;
@@ -40,15 +40,18 @@ const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
 
 /// What all requests of the admin listener share.
 pub(super) struct AdminState {
-    pub token: Token,
-    /// The host names that are answered to.
-    pub hosts: Vec<HostName>,
+    pub subject: Subject,
     /// Limits the log lines about requests without the right token.
     pub refusals: LogRate,
-    pub pipeline: Arc<Pipeline>,
-    pub readiness: Readiness,
     /// Limits the `/warm` requests at once.
     pub warm_calls: Arc<Semaphore>,
+}
+
+impl AdminState {
+    /// The pipeline that answers requests now.
+    fn pipeline(&self) -> Arc<Pipeline> {
+        self.subject.live.get().pipeline
+    }
 }
 
 /// A response that is complete, or one that is sent line by line.
@@ -61,6 +64,7 @@ enum AdminCommand<'a> {
     /// A purge in the form of Cloudflare's API, with the zone in its path.
     Cloudflare(&'a str),
     Warm,
+    Reload,
 }
 
 impl AdminCommand<'_> {
@@ -68,13 +72,14 @@ impl AdminCommand<'_> {
         match self {
             AdminCommand::Purge | AdminCommand::Cloudflare(_) => "purge",
             AdminCommand::Warm => "warm",
+            AdminCommand::Reload => "reload",
         }
     }
 
     /// The answer to a request that is refused.
     fn refusal(self, status: StatusCode, reason: String) -> (StatusCode, String) {
         match self {
-            AdminCommand::Purge => purge::refusal(status, &[reason]),
+            AdminCommand::Purge | AdminCommand::Reload => purge::refusal(status, &[reason]),
             AdminCommand::Warm => warm::refusal(status, &[reason]),
             AdminCommand::Cloudflare(_) => cloudflare::unread(status, &reason),
         }
@@ -83,9 +88,10 @@ impl AdminCommand<'_> {
 
 pub(super) async fn answer(request: Request<Incoming>, state: &AdminState) -> AdminResponse {
     let (head, body) = request.into_parts();
+    let rules = state.subject.rules.get();
     match Host::of(&head) {
         Err(fault) => return fault.answer(head.version).map(Either::Left),
-        Ok(host) if !hosts::is_accepted(host, &state.hosts) => {
+        Ok(host) if !hosts::is_accepted(host, &rules.hosts) => {
             return misdirected().map(Either::Left);
         }
         Ok(_) => {}
@@ -94,15 +100,18 @@ pub(super) async fn answer(request: Request<Incoming>, state: &AdminState) -> Ad
     let command = match path {
         "/purge" => Some(AdminCommand::Purge),
         "/warm" => Some(AdminCommand::Warm),
+        "/reload" => Some(AdminCommand::Reload),
         _ => cloudflare::zone_of(path).map(AdminCommand::Cloudflare),
     };
     let Some(command) = command else {
-        return answer_reader(&head, state).await.map(Either::Left);
+        return answer_reader(&head, &rules.token, state)
+            .await
+            .map(Either::Left);
     };
     if head.method != Method::POST {
         return not_allowed(POST, "use POST\n").map(Either::Left);
     }
-    if let Err(refusal) = TokenError::check(&state.token, &head.headers) {
+    if let Err(refusal) = TokenError::check(&rules.token, &head.headers) {
         return unauthorized(command, refusal, &state.refusals).map(Either::Left);
     }
     let (status, text) = match (fields::read(body).await, command) {
@@ -110,17 +119,18 @@ pub(super) async fn answer(request: Request<Incoming>, state: &AdminState) -> Ad
             Ok(answer) => return answer,
             Err(refused) => refused,
         },
-        (Ok(body), AdminCommand::Purge) => purge(&body, &state.pipeline).await,
+        (Ok(body), AdminCommand::Purge) => purge(&body, &state.pipeline()).await,
         (Ok(body), AdminCommand::Cloudflare(zone)) => {
-            purge_zone(zone, &body, &state.pipeline).await
+            purge_zone(zone, &body, &state.pipeline()).await
         }
+        (Ok(_), AdminCommand::Reload) => reload::outcome(state.subject.reloads.call().await),
         (Err(why), command) => unread(command, why),
     };
     response::json(status, text).map(Either::Left)
 }
 
 /// Answers a request that changes nothing.
-async fn answer_reader(head: &Parts, state: &AdminState) -> Response<Body> {
+async fn answer_reader(head: &Parts, token: &Token, state: &AdminState) -> Response<Body> {
     let path = head.uri.path();
     let is_read = matches!(head.method, Method::GET | Method::HEAD);
     let wrong_method = || not_allowed(READ, "use GET or HEAD\n");
@@ -128,24 +138,24 @@ async fn answer_reader(head: &Parts, state: &AdminState) -> Response<Body> {
     match path {
         "/healthz" | "/readyz" | "/metrics" if !is_read => wrong_method(),
         "/healthz" => response::text(StatusCode::OK, "alive\n"),
-        "/readyz" if state.readiness.get() => response::text(StatusCode::OK, "ready\n"),
+        "/readyz" if state.subject.readiness.get() => response::text(StatusCode::OK, "ready\n"),
         "/readyz" => response::text(
             StatusCode::SERVICE_UNAVAILABLE,
             "not ready: starting or draining\n",
         ),
         "/metrics" => {
-            let mut response = response::text(StatusCode::OK, state.pipeline.metrics_text());
+            let mut response = response::text(StatusCode::OK, state.pipeline().metrics_text());
             response.headers_mut().insert(CONTENT_TYPE, OPENMETRICS);
             response
         }
         path => match (playground, playground::asset(path)) {
             (None, None) => response::text(
                 StatusCode::NOT_FOUND,
-                "nothing is served at this path: there are /, /healthz, /readyz, /metrics, /purge, /warm and /client/v4/zones/ZONE/purge_cache\n",
+                "nothing is served at this path: there are /, /healthz, /readyz, /metrics, /purge, /warm, /reload and /client/v4/zones/ZONE/purge_cache\n",
             ),
             _ if !is_read => wrong_method(),
             (None, Some(asset)) => asset,
-            (Some(request), _) => answer_playground(request, head, state).await,
+            (Some(request), _) => answer_playground(request, head, token, state).await,
         },
     }
 }
@@ -154,11 +164,12 @@ async fn answer_reader(head: &Parts, state: &AdminState) -> Response<Body> {
 async fn answer_playground(
     request: PlaygroundRequest,
     head: &Parts,
+    token: &Token,
     state: &AdminState,
 ) -> Response<Body> {
-    match TokenError::check(&state.token, &head.headers) {
+    match TokenError::check(token, &head.headers) {
         Ok(()) | Err(TokenError::NotConfigured) => {
-            playground::answer(request, head, &state.pipeline).await
+            playground::answer(request, head, &state.pipeline()).await
         }
         Err(refusal @ (TokenError::Missing | TokenError::Wrong)) => {
             log_refusal("playground", refusal, &state.refusals);
@@ -201,7 +212,9 @@ fn unauthorized(
     };
     let (status, text) = match command {
         AdminCommand::Cloudflare(_) => cloudflare::unauthorized(status, refusal),
-        AdminCommand::Purge | AdminCommand::Warm => command.refusal(status, refusal.to_string()),
+        AdminCommand::Purge | AdminCommand::Warm | AdminCommand::Reload => {
+            command.refusal(status, refusal.to_string())
+        }
     };
     log_refusal(command.word(), refusal, refusals);
     let mut response = response::json(status, text);
@@ -251,15 +264,16 @@ fn warm(body: &[u8], state: &AdminState) -> Result<AdminResponse, (StatusCode, S
         clients,
         host,
     } = call;
-    let presets = state.pipeline.presets(&options, &clients, host.as_deref());
+    let pipeline = state.pipeline();
+    let presets = pipeline.presets(&options, &clients, host.as_deref());
     let presets = presets.map_err(bad_request)?;
-    if !state.readiness.get() {
+    if !state.subject.readiness.get() {
         return Err(busy("not ready: starting or draining"));
     }
     let permit = Arc::clone(&state.warm_calls).try_acquire_owned();
     let permit =
         permit.map_err(|_| busy("too many /warm requests at once, try again in a moment"))?;
-    let lines = warm::lines(Arc::clone(&state.pipeline), sources, presets, permit);
+    let lines = warm::lines(pipeline, sources, presets, permit);
     let mut answer = Response::new(Either::Right(lines));
     answer.headers_mut().insert(CONTENT_TYPE, NDJSON);
     Ok(answer)

@@ -52,6 +52,7 @@ use self::error::{ApiError, Failure, LoggedError};
 use self::state::ApiState;
 use self::upload_body::UploadBody;
 use self::view::View;
+use crate::hosted;
 use crate::hosted::{Hosted, Record};
 use crate::pipeline::Pipeline;
 use crate::response::Body;
@@ -88,6 +89,21 @@ impl Api {
         let state = Arc::new(state);
         let router = router(&state);
         Ok(Some(Arc::new(Api { router, state })))
+    }
+
+    /// The same with another pipeline, and with the tokens of other settings.
+    ///
+    /// # Errors
+    /// [`AccessError`] when a token cannot be used.
+    pub fn reopen(
+        &self,
+        pipeline: &Arc<Pipeline>,
+        config: &hosted::Config,
+        operators: &Token,
+    ) -> Result<Arc<Self>, AccessError> {
+        let state = Arc::new(self.state.reopen(pipeline, config, operators)?);
+        let router = router(&state);
+        Ok(Arc::new(Api { router, state }))
     }
 
     /// Whether a path is one of the API.

@@ -19,7 +19,7 @@ pub(super) struct ApiState {
     hosted: Arc<Hosted>,
     tokens: Tokens,
     /// Who uses which upload URL.
-    pub(super) crowd: Crowd,
+    pub(super) crowd: Arc<Crowd>,
 }
 
 impl ApiState {
@@ -38,8 +38,22 @@ impl ApiState {
             pipeline: Arc::clone(pipeline),
             hosted: Arc::clone(hosted),
             tokens,
-            crowd: Crowd::default(),
+            crowd: Arc::default(),
         }))
+    }
+
+    pub(super) fn reopen(
+        &self,
+        pipeline: &Arc<Pipeline>,
+        config: &Config,
+        operators: &Token,
+    ) -> Result<Self, AccessError> {
+        Ok(ApiState {
+            pipeline: Arc::clone(pipeline),
+            hosted: Arc::clone(&self.hosted),
+            tokens: Tokens::open(config, operators)?,
+            crowd: Arc::clone(&self.crowd),
+        })
     }
 
     pub(super) fn pipeline(&self) -> &Arc<Pipeline> {

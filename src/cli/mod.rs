@@ -7,6 +7,7 @@ mod extensions;
 mod health;
 mod images;
 mod purge;
+mod reload;
 mod serve;
 mod settings_file;
 mod sign;

@@ -1,5 +1,6 @@
 //! `safelight serve`: serves on both listeners until a signal.
 
+use std::future::pending;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,15 +8,17 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
 use super::error::CommandError;
+use super::reload::Reloader;
 use super::startup::{ServeArguments, Startup};
 use crate::admin;
-use crate::admin::Readiness;
+use crate::admin::{AdminRules, Readiness, ReloadCall, Reloads, Subject};
 use crate::api::Api;
 use crate::pipeline::Pipeline;
 use crate::server;
-use crate::server::ListenError;
+use crate::server::{ListenError, Live};
 use crate::telemetry;
 use crate::webhook::Webhooks;
 
@@ -38,11 +41,14 @@ pub async fn serve(
 ) -> Result<(), CommandError> {
     let Startup {
         mut config,
+        written,
+        has_file,
         has_listen_argument,
         has_any_admin_port,
         welcome,
     } = Startup::of(arguments)?;
-    let _logging = telemetry::start(&config.log).map_err(CommandError::new)?;
+    let (_logging, level) = telemetry::start(&config.log).map_err(CommandError::new)?;
+    let settings = config.clone();
     // There are as many originals as fetches.
     let fetches = config.fetch.concurrency.get().saturating_mul(2);
     server::limit_connections(&mut config.server, fetches);
@@ -50,33 +56,58 @@ pub async fn serve(
         terminate: signal(SignalKind::terminate()).map_err(CommandError::new)?,
         interrupt: signal(SignalKind::interrupt()).map_err(CommandError::new)?,
     };
-    let mut settings = config.pipeline();
+    // Without a file there is nothing to read again, and who closes a terminal ends what runs there.
+    let hangup = has_file.then(|| signal(SignalKind::hangup()));
+    let hangup = hangup.transpose().map_err(CommandError::new)?;
+    let mut joined = config.pipeline();
     // The file that this process runs, also when another one has taken its name.
-    settings.worker_program = Some("/proc/self/exe".into());
-    let pipeline = Pipeline::open(settings).await.map_err(CommandError::new)?;
+    joined.worker_program = Some("/proc/self/exe".into());
+    let pipeline = Pipeline::open(joined).await.map_err(CommandError::new)?;
     let api = Api::open(&pipeline, &config.admin.token).map_err(CommandError::new)?;
     let webhooks = Webhooks::open(&pipeline).await;
     let webhooks = webhooks.map_err(CommandError::new)?;
-    pipeline.follow_hosted();
+    let followers = pipeline.follow_hosted();
     let public = listen_public(config.server.listen, has_listen_argument).await?;
     let private = listen_admin(config.admin.listen, has_any_admin_port)
         .await
         .map_err(CommandError::new)?;
     let readiness = Readiness::default();
+    let live = Live::new(Arc::clone(&pipeline), api);
+    let rules = AdminRules::new(&config.admin);
+    let (reloads, calls) = Reloads::channel();
     let addresses = |listener: &TcpListener| listener.local_addr().map_err(CommandError::new);
     let (listen, admin) = (addresses(&public)?, addresses(&private)?);
     let lines = welcome.lines(&config, listen, admin).await;
     tracing::info!(%listen, %admin, "serving");
     let operators = {
-        let (pipeline, readiness) = (Arc::clone(&pipeline), readiness.clone());
-        let config = config.admin.clone();
-        tokio::spawn(async move { admin::serve(private, &config, pipeline, readiness).await })
+        let subject = Subject {
+            live: Arc::clone(&live),
+            readiness: readiness.clone(),
+            rules: Arc::clone(&rules),
+            reloads,
+        };
+        tokio::spawn(admin::serve(private, subject))
     };
+    let reloading = tokio::spawn(keep_reloading(
+        Reloader {
+            arguments: arguments.clone(),
+            config: settings,
+            started: written.clone(),
+            written,
+            live: Arc::clone(&live),
+            rules,
+            level,
+            followers,
+        },
+        hangup,
+        calls,
+    ));
     readiness.set(true);
     ready(lines);
     let delay = config.server.drain_delay.duration();
     let shutdown = shutdown(&mut signals, &readiness, delay);
-    server::serve(public, &config.server, Arc::clone(&pipeline), api, shutdown).await;
+    server::serve(public, &config.server, live, shutdown).await;
+    reloading.abort();
     if let Some(webhooks) = webhooks {
         webhooks.close(FLUSH_TIMEOUT).await;
     }
@@ -86,6 +117,44 @@ pub async fn serve(
     operators.abort();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Reads the settings again at each SIGHUP and each call, one after the other.
+async fn keep_reloading(
+    mut reloader: Reloader,
+    mut hangup: Option<Signal>,
+    mut calls: mpsc::Receiver<ReloadCall>,
+) {
+    loop {
+        let signalled = async {
+            match &mut hangup {
+                Some(hangup) => hangup.recv().await,
+                None => pending().await,
+            }
+        };
+        let call = tokio::select! {
+            Some(()) = signalled => None,
+            Some(call) = calls.recv() => Some(call),
+            else => return,
+        };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "files are read, one reload after the other"
+        )]
+        let done = tokio::task::spawn_blocking(move || {
+            let outcome = reloader.reload();
+            (reloader, outcome)
+        });
+        let Ok((returned, outcome)) = done.await else {
+            tracing::error!("reading the settings again crashed: they stay as they are");
+            return;
+        };
+        reloader = returned;
+        if let Some(call) = call {
+            // An error means that nobody waits any more.
+            let _ = call.send(outcome);
+        }
+    }
 }
 
 async fn listen_public(

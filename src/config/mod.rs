@@ -4,6 +4,7 @@
 mod contradictions;
 mod environment;
 mod path;
+mod reload;
 mod user_cache;
 mod variable;
 mod wording;
@@ -43,6 +44,7 @@ use path::{at, remove};
 use wording::missing_field;
 use wording::plain;
 
+pub use reload::WrittenSettings;
 pub use user_cache::user_cache_folder;
 pub(crate) use variable::variable;
 
@@ -138,13 +140,24 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] has a line for each thing that is wrong.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            ConfigError(vec![format!(
-                "the config file `{}` cannot be read: {error}",
-                path.display()
-            )])
-        })?;
-        Config::parse(&text, variables())
+        Ok(Config::load_written(Some(path))?.0)
+    }
+
+    /// Reads a file, if one is named, and the environment over it. Returns what was written as well.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_written(path: Option<&Path>) -> Result<(Config, WrittenSettings), ConfigError> {
+        let read = |path: &Path| {
+            std::fs::read_to_string(path).map_err(|error| {
+                ConfigError(vec![format!(
+                    "the config file `{}` cannot be read: {error}",
+                    path.display()
+                )])
+            })
+        };
+        let text = path.map_or_else(|| Ok(String::new()), read)?;
+        Config::parse_written(&text, variables())
     }
 
     /// Reads the environment alone, for commands that need no file.
@@ -179,6 +192,13 @@ impl Config {
         text: &str,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Config, ConfigError> {
+        Ok(Config::parse_written(text, variables)?.0)
+    }
+
+    fn parse_written(
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<(Config, WrittenSettings), ConfigError> {
         let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
             let line = error.span().map_or(0, |span| {
                 text[..span.start.min(text.len())].matches('\n').count() + 1
@@ -225,7 +245,7 @@ impl Config {
             );
         }
         if wrong.is_empty() {
-            Ok(config)
+            Ok((config, WrittenSettings(table)))
         } else {
             Err(ConfigError(wrong))
         }

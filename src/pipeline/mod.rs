@@ -22,7 +22,9 @@ mod original;
 mod reduced_copies;
 pub(crate) mod render;
 mod request_memo;
+mod rules;
 mod sources;
+mod stores;
 mod strip;
 mod upgrades;
 pub(crate) mod workers;
@@ -51,13 +53,15 @@ pub use self::limits::LimitsConfig;
 use self::background::BackgroundJobs;
 pub(crate) use self::request_memo::{AdmittedRequest, RenditionRef, ResolvedRequest};
 use self::request_memo::{FlowRequest, RequestMemo};
+use self::rules::Rules;
 use self::sources::file_kind;
+use self::stores::Stores;
 use self::upgrades::{Upgrade, UpgradeQueue};
-use crate::allocator;
-use crate::bucket::{AddressError, BucketAddress};
+use crate::bucket::AddressError;
 use crate::cache::{Cache, CacheError, ErrorTtls, FlightError};
+use crate::clients;
 use crate::clients::{ClientId, Clients, ClientsError};
-use crate::cpu::{CpuPool, MemoryLimit};
+use crate::cpu::CpuPool;
 use crate::error::Error;
 use crate::hosted::{Hosted, HostedError};
 use crate::policy::{Allowlist, Job, Policy, PolicyError};
@@ -67,7 +71,6 @@ use crate::response::{Body, Cors, Disposition};
 use crate::source::{Origins, SetupError, SourceMemory, Sources};
 use crate::telemetry::{AccessLog, Metrics};
 use crate::transform::Limits;
-use crate::units::{AutoByteSize, ByteSize};
 use crate::worker::Workers;
 
 /// Every module of a server, joined.
@@ -75,14 +78,15 @@ pub struct Pipeline {
     pub(crate) prefixes: Prefixes,
     pub(crate) flows: Flows,
     pub(crate) extensions: Extensions,
-    pub(crate) clients: Clients,
+    pub(crate) clients: Arc<Clients>,
+    clients_config: clients::Config,
     pub(crate) policy: Policy,
     cors: Cors,
     disposition: Disposition,
     sources: Sources,
     source_memory: SourceMemory,
     pub(crate) cache: Arc<Cache>,
-    pub(crate) cpu: CpuPool,
+    pub(crate) cpu: Arc<CpuPool>,
     pub(crate) workers: Workers,
     hosted: Option<Arc<Hosted>>,
     /// Approves images that are uploaded by their URL.
@@ -104,9 +108,11 @@ pub struct Pipeline {
     background: BackgroundJobs,
     upgrades: UpgradeQueue<Upgrade>,
     /// Limits how many sources are prewarmed at once.
-    pub(crate) prewarm_permits: Semaphore,
+    pub(crate) prewarm_permits: Arc<Semaphore>,
     request_memo: RequestMemo,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
+    /// What stays when settings are read again.
+    stores: Stores,
 }
 
 /// Why the pipeline could not be opened.
@@ -140,34 +146,40 @@ impl Pipeline {
     /// # Errors
     /// [`PipelineError`] names the setting that cannot work.
     pub async fn open(config: Config) -> Result<Arc<Self>, PipelineError> {
-        let buckets = config
-            .buckets
-            .iter()
-            .map(BucketAddress::of)
-            .collect::<Result<_, _>>()
-            .map_err(PipelineError::Bucket)?;
-        let policy = Policy::new(&config.policy, config.zone.clone(), buckets)
-            .map_err(PipelineError::Policy)?;
-        let access = access::open(&config.signatures).map_err(PipelineError::Access)?;
-        let policy = policy.with_access(access);
-        let extensions = Extensions {
-            signatures: policy.reads_signatures(),
-            presets: config.presets.clone(),
+        let rules = Rules::of(&config)?;
+        let stores = Stores::open(&config).await?;
+        let clients = Arc::new(Clients::new(&config.clients).map_err(PipelineError::Clients)?);
+        Pipeline::join(config, rules, stores, clients)
+    }
+
+    /// A pipeline with other settings and the same caches, workers, hosted images and metrics. Requests that this one answers are not disturbed. What
+    /// belongs to those that are shared must be the same in these settings.
+    ///
+    /// # Errors
+    /// [`PipelineError`] names the setting that cannot work.
+    pub fn reopen(&self, config: Config) -> Result<Arc<Self>, PipelineError> {
+        let rules = Rules::of(&config)?;
+        let clients = match config.clients == self.clients_config {
+            true => Arc::clone(&self.clients),
+            false => Arc::new(Clients::new(&config.clients).map_err(PipelineError::Clients)?),
         };
-        let flows = flow::open(&config.flows, &config.prefixes, &policy)?;
-        let rules = config.cache.rules();
-        let memory = MemoryLimit::of_system();
-        let limits = config
-            .limits
-            .of_render(render_memory(&config.limits, memory.as_ref()));
-        let memory = memory.map(|memory| memory.bytes);
-        let source_memory = config
-            .fetch
-            .source_memory(config.limits.source_bytes, limits.render_memory)
-            .map_err(PipelineError::Sources)?;
+        Pipeline::join(config, rules, self.stores.clone(), clients)
+    }
+
+    fn join(
+        config: Config,
+        rules: Rules,
+        stores: Stores,
+        clients: Arc<Clients>,
+    ) -> Result<Arc<Self>, PipelineError> {
+        let Rules {
+            policy,
+            extensions,
+            flows,
+        } = rules;
         let sources = Sources::new(
             &config.fetch,
-            source_memory.clone(),
+            stores.source_memory.clone(),
             Origins {
                 zone: &config.zone.origin,
                 buckets: &config.source_buckets(),
@@ -175,63 +187,40 @@ impl Pipeline {
                 allowlist: policy.allowlist(),
                 sniff: file_kind,
             },
-            rules,
+            config.cache.rules(),
             &config.cache.rule,
         )
         .map_err(PipelineError::Sources)?;
-        let workers = workers::open(&config, &limits).map_err(PipelineError::Processes)?;
-        if workers.are_processes() {
-            source_memory.share();
-        }
-        let idle_workers = workers.clone();
-        let cpu = CpuPool::new(
-            config.limits.workers,
-            config.limits.queue,
-            config.limits.upgrade_share,
-            limits.render_memory.bytes(),
-            move || {
-                idle_workers.trim();
-                allocator::trim();
-            },
-        )
-        .map_err(PipelineError::Workers)?;
         Ok(Arc::new(Pipeline {
             prefixes: config.prefixes,
             flows,
             extensions,
-            clients: Clients::new(&config.clients).map_err(PipelineError::Clients)?,
+            clients,
+            clients_config: config.clients,
             policy,
             cors: config.cors,
             disposition: config.response.disposition,
             sources,
-            cache: Cache::open(
-                &config.cache,
-                &config.buckets,
-                memory,
-                source_memory.clone(),
-            )
-            .await
-            .map_err(PipelineError::Cache)?,
-            source_memory,
-            limits,
-            render_fingerprint: limits.render_fingerprint(),
+            cache: Arc::clone(&stores.cache),
+            source_memory: stores.source_memory.clone(),
+            limits: stores.limits,
+            render_fingerprint: stores.limits.render_fingerprint(),
             request_timeout: config.request_timeout,
             interim_ttl: config.cache.interim_ttl.duration(),
             makes_reduced_copies: config.cache.reduced_copies,
             error_ttls: config.cache.errors,
             background: BackgroundJobs::default(),
-            upgrades: UpgradeQueue::new(cpu.share_threads()),
-            prewarm_permits: Semaphore::new(cpu.workers()),
+            upgrades: UpgradeQueue::new(stores.cpu.share_threads()),
+            prewarm_permits: Arc::clone(&stores.prewarm_permits),
             upload_allowlist: Allowlist::of_uploads(config.hosted.fetch.allowed.clone()),
-            commit_permits: Arc::new(Semaphore::new(hosted::MAX_COMMITS)),
-            eager: Arc::default(),
-            hosted: Hosted::open(&config.hosted, &config.buckets)
-                .await
-                .map_err(PipelineError::Hosted)?,
-            cpu,
-            workers,
+            commit_permits: Arc::clone(&stores.commit_permits),
+            eager: Arc::clone(&stores.eager),
+            hosted: stores.hosted.clone(),
+            cpu: Arc::clone(&stores.cpu),
+            workers: stores.workers.clone(),
             request_memo: RequestMemo::default(),
-            metrics: Metrics::default(),
+            metrics: Arc::clone(&stores.metrics),
+            stores,
         }))
     }
 
@@ -251,7 +240,7 @@ impl Pipeline {
     }
 
     /// The metrics of this server.
-    pub fn metrics(&self) -> &Metrics {
+    pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
 
@@ -417,25 +406,6 @@ impl Pipeline {
         }
         .log();
     }
-}
-
-/// The memory that all renders share. It is logged once.
-fn render_memory(limits: &LimitsConfig, memory: Option<&MemoryLimit>) -> ByteSize {
-    let share = limits.render_memory(memory.map(|memory| memory.bytes));
-    let mib = share.bytes() >> 20;
-    match (limits.render_memory, memory) {
-        (AutoByteSize::Fixed(_), _) => tracing::info!(mib, "render memory: as configured"),
-        (AutoByteSize::Auto, Some(memory)) => {
-            tracing::info!(mib, of = %memory, "render memory: a quarter of the memory of the system, within limits");
-        }
-        (AutoByteSize::Auto, None) => {
-            tracing::info!(
-                mib,
-                "render memory: the default, because the memory of the system is not known"
-            );
-        }
-    }
-    share
 }
 
 impl fmt::Display for PipelineError {

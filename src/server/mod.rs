@@ -5,6 +5,7 @@ mod config;
 mod descriptors;
 mod host;
 mod idle;
+mod live;
 mod preface_timeout;
 mod streams;
 mod timed_stream;
@@ -47,6 +48,7 @@ pub use config::Config;
 pub use descriptors::limit_connections;
 pub use host::Host;
 pub use host::HostError;
+pub use live::{Live, Service};
 pub use timed_stream::TimedStream;
 
 /// The most streams of one HTTP/2 connection at once.
@@ -102,8 +104,7 @@ pub async fn listen(
 pub async fn serve(
     listener: TcpListener,
     config: &Config,
-    pipeline: Arc<Pipeline>,
-    api: Option<Arc<Api>>,
+    live: Arc<Live>,
     shutdown: impl Future<Output = ()>,
 ) {
     let count = config.connections.clamp(1, Semaphore::MAX_PERMITS);
@@ -115,8 +116,7 @@ pub async fn serve(
         timeouts: Timeouts::of(config),
         idle: IdleConnections::default(),
         refusals: LogRate::default(),
-        pipeline,
-        api,
+        live,
     });
     let (phases, phase) = watch::channel(Phase::Serving);
     let failures = LogRate::default();
@@ -166,8 +166,7 @@ struct Handler {
     idle: IdleConnections,
     /// How often it is logged that a connection is refused.
     refusals: LogRate,
-    pipeline: Arc<Pipeline>,
-    api: Option<Arc<Api>>,
+    live: Arc<Live>,
 }
 
 /// How long connections may take.
@@ -198,14 +197,18 @@ impl Handler {
     ) {
         // The head and the body of an answer are two packets. The second must not wait until the first is acknowledged.
         let _ = stream.set_nodelay(true);
-        let _held = self.pipeline.metrics().requests.count_connection();
-        let Some(peer) = self.peer(&mut stream, address).await else {
+        // A connection may live longer than a pipeline.
+        let pipeline = self.live.get().pipeline;
+        let metrics = Arc::clone(pipeline.metrics());
+        let _held = metrics.requests.count_connection();
+        let Some(peer) = self.peer(&pipeline, &mut stream, address).await else {
             return;
         };
-        let Some(_place) = self.pipeline.clients.connect(peer.client) else {
-            self.pipeline.metrics().requests.record_refused_connection();
+        let Some(_place) = pipeline.clients.connect(peer.client) else {
+            metrics.requests.record_refused_connection();
             return;
         };
+        drop(pipeline);
         let mut stream = TimedStream::new(stream, self.timeouts.write);
         let activity = self.idle.connection(stream.is_full());
         // hyper itself ends idle connections of HTTP/1, but none of HTTP/2 whose client answers pings.
@@ -217,9 +220,10 @@ impl Handler {
                 let (handler, busy) = (Arc::clone(&handler), activity.begin_request());
                 async move {
                     let takes = |_: &Arc<Api>| Api::takes(request.uri().path());
-                    Ok::<_, Infallible>(match handler.api.clone().filter(takes) {
+                    let Service { pipeline, api } = handler.live.get();
+                    Ok::<_, Infallible>(match api.filter(takes) {
                         Some(api) => Box::pin(answer_api(&api, request, busy)).await,
-                        None => answer(&handler.pipeline, request, peer, busy).await,
+                        None => answer(&pipeline, request, peer, busy).await,
                     })
                 }
             })
@@ -249,8 +253,13 @@ impl Handler {
     }
 
     /// Who is at the other end of a connection, which a load balancer may say with its first bytes. `None` for one that is refused.
-    async fn peer(&self, stream: &mut TcpStream, address: SocketAddr) -> Option<Peer> {
-        let clients = &self.pipeline.clients;
+    async fn peer(
+        &self,
+        pipeline: &Pipeline,
+        stream: &mut TcpStream,
+        address: SocketAddr,
+    ) -> Option<Peer> {
+        let clients = &pipeline.clients;
         let peer = clients.peer(address);
         if !clients.expects_proxy_header() {
             return Some(peer);
@@ -268,7 +277,7 @@ impl Handler {
                 if let Some(left_out) = self.refusals.admit() {
                     tracing::warn!(%error, left_out, "a connection is refused");
                 }
-                self.pipeline.metrics().requests.record_refused_connection();
+                pipeline.metrics().requests.record_refused_connection();
                 None
             }
         }

@@ -51,7 +51,7 @@ impl std::error::Error for FilterError {}
 ///
 /// # Errors
 /// [`FilterError`] when `log.level` is neither a level nor a filter.
-pub(crate) fn start(config: &Config) -> Result<LogGuard, FilterError> {
+pub(crate) fn start(config: &Config) -> Result<(LogGuard, LogLevel), FilterError> {
     let filter = filter(&config.level)?;
     let (writer, logging) = LogWriter::start(io::stderr(), config.format);
     let lines = tracing_subscriber::fmt()
@@ -59,15 +59,46 @@ pub(crate) fn start(config: &Config) -> Result<LogGuard, FilterError> {
         .with_writer(writer)
         .with_ansi(io::stderr().is_terminal());
     // An error means that there is a subscriber already: that of a test, or of a program that embeds this library.
-    let _ = match config.format {
-        LogFormat::Text => lines.with_target(false).try_init(),
-        LogFormat::Json => lines
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .try_init(),
+    let level = match config.format {
+        LogFormat::Text => {
+            let lines = lines.with_target(false).with_filter_reloading();
+            let handle = lines.reload_handle();
+            let _ = lines.try_init();
+            LogLevel(Box::new(move |filter| handle.reload(filter).is_ok()))
+        }
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_current_span(false);
+            let lines = lines.with_filter_reloading();
+            let handle = lines.reload_handle();
+            let _ = lines.try_init();
+            LogLevel(Box::new(move |filter| handle.reload(filter).is_ok()))
+        }
     };
-    Ok(logging)
+    Ok((logging, level))
+}
+
+/// What is logged, which can be changed.
+pub(crate) struct LogLevel(Box<dyn Fn(EnvFilter) -> bool + Send + Sync>);
+
+impl LogLevel {
+    /// Logs by another level or filter from now on.
+    pub(crate) fn set(&self, level: &Level) {
+        // An error means that nothing is logged any more.
+        let _ = (self.0)(level.0.clone());
+    }
+}
+
+/// A `log.level` that can be used.
+pub(crate) struct Level(EnvFilter);
+
+impl Level {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`FilterError`] when it is neither a level nor a filter.
+    pub(crate) fn of(config: &Config) -> Result<Self, FilterError> {
+        filter(&config.level).map(Level)
+    }
 }
 
 /// Reads the filter. Without this check a word that is not a level, such as `warning`, would be taken for the name of a module, and nothing else would

@@ -13,9 +13,8 @@ use uuid::Uuid;
 
 use crate::hosted::WebhookConfig;
 use crate::outbound::root_cause;
-use crate::pipeline::Pipeline;
 use crate::source::GuardedClient;
-use crate::telemetry::redacted;
+use crate::telemetry::{Metrics, redacted};
 use crate::webhook::error::WebhookError;
 use crate::webhook::outbox::{Message, Next, Outbox};
 
@@ -35,7 +34,7 @@ pub(super) struct Receiver {
     pub outbox: Outbox,
     /// There are new messages.
     pub wake: Arc<Notify>,
-    pub pipeline: Arc<Pipeline>,
+    pub metrics: Arc<Metrics>,
 }
 
 /// The time, in milliseconds since 1970.
@@ -69,7 +68,7 @@ impl Receiver {
     }
 
     async fn deliver(&self, message: Message) -> Result<(), WebhookError> {
-        let metrics = &self.pipeline.metrics().webhooks;
+        let metrics = &self.metrics.webhooks;
         let sent = self.send(&message.body).await;
         let url = redacted(self.config.url.as_str());
         let tries = message.tries + 1;

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use crate::hosted::{Event, Hosted, WebhookConfig};
 use crate::pipeline::Pipeline;
 use crate::source::GuardedClient;
+use crate::telemetry::Metrics;
 use delivery::{Receiver, now};
 pub use error::WebhookError;
 use message::message;
@@ -33,7 +34,7 @@ pub struct Webhooks {
 
 /// Takes events, and writes messages.
 struct Listener {
-    pipeline: Arc<Pipeline>,
+    metrics: Arc<Metrics>,
     hosted: Arc<Hosted>,
     outbox: Outbox,
     hooks: Vec<(WebhookConfig, Arc<Notify>)>,
@@ -70,13 +71,13 @@ impl Webhooks {
                 client: GuardedClient::new(hook.private).map_err(WebhookError::Client)?,
                 outbox: outbox.clone(),
                 wake: Arc::clone(&wake),
-                pipeline: Arc::clone(pipeline),
+                metrics: Arc::clone(pipeline.metrics()),
             };
             hooks.push((hook.clone(), wake));
             receivers.push(tokio::spawn(receiver.run()));
         }
         let listener = Listener {
-            pipeline: Arc::clone(pipeline),
+            metrics: Arc::clone(pipeline.metrics()),
             hosted: Arc::clone(hosted),
             outbox,
             hooks,
@@ -130,7 +131,7 @@ impl Listener {
             return;
         }
         let urls = hooks.iter().map(|(hook, _)| hook.url.as_str().to_owned());
-        let metrics = &self.pipeline.metrics().webhooks;
+        let metrics = &self.metrics.webhooks;
         match self
             .outbox
             .add(urls.collect(), body.to_string(), now())

@@ -38,6 +38,7 @@ mod protection;
 mod protocol;
 mod purging;
 mod reduced_copies;
+mod reload;
 mod remembering;
 mod replicas;
 mod responses;

@@ -18,14 +18,14 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use super::error::CommandError;
 use super::settings_file::settings_file;
-use crate::config::Config;
+use crate::config::{Config, WrittenSettings};
 use crate::policy::{OriginPattern, ZoneOrigin};
 
 use target::Target;
 use welcome::Welcome;
 
 /// The arguments of `serve`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ServeArguments {
     /// What is served, as in ./photos, https://www.example.com or 's3://my-bucket?region=eu-west-1' (also endpoint=URL, style=path, anonymous); without
     /// it, the zone of the settings, and where there are none, the current folder.
@@ -36,7 +36,7 @@ pub struct ServeArguments {
 }
 
 /// The arguments of `serve` that may stand without that word.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ServeOptions {
     /// The address of the public listener, as in 0.0.0.0:8080, in place of `server.listen`.
     #[arg(long, value_name = "ADDR")]
@@ -55,6 +55,10 @@ pub struct ServeOptions {
 /// What a server starts with.
 pub(super) struct Startup {
     pub(super) config: Config,
+    /// The settings as they were written, without the arguments.
+    pub(super) written: WrittenSettings,
+    /// Whether there is a file with settings.
+    pub(super) has_file: bool,
     /// Whether `--listen` named the address of the public listener.
     pub(super) has_listen_argument: bool,
     /// Whether the admin listener takes any port where its usual one is in use: nobody has said which it should have.
@@ -69,7 +73,7 @@ impl Startup {
     /// [`CommandError`] has a line for everything that is wrong with the settings, or else with the arguments.
     pub(super) fn of(arguments: &ServeArguments) -> Result<Startup, CommandError> {
         let file = settings_file(arguments.options.config.as_deref());
-        let mut config = arguments.read(file)?;
+        let (mut config, written) = arguments.read(file)?;
         let is_unconfigured = file.is_none();
         let has_default_zone = config.zone.origin == Config::default().zone.origin;
         let is_new_zone = arguments.apply(&mut config, is_unconfigured)?;
@@ -82,6 +86,8 @@ impl Startup {
         }
         Ok(Startup {
             config,
+            written,
+            has_file: file.is_some(),
             has_listen_argument: arguments.options.listen.is_some(),
             has_any_admin_port: is_unconfigured && !Config::is_in_environment("admin.listen"),
             welcome: Welcome {
@@ -117,14 +123,13 @@ impl ServeArguments {
     /// As [`Startup::of`].
     pub(super) fn settings(&self) -> Result<Config, CommandError> {
         let file = settings_file(self.options.config.as_deref());
-        let mut config = self.read(file)?;
+        let (mut config, _) = self.read(file)?;
         self.apply(&mut config, file.is_none())?;
         Ok(config)
     }
 
-    fn read(&self, file: Option<&Path>) -> Result<Config, CommandError> {
-        let read = file.map_or_else(Config::of_environment, Config::load);
-        read.map_err(|error| match (file, &self.options.config) {
+    fn read(&self, file: Option<&Path>) -> Result<(Config, WrittenSettings), CommandError> {
+        Config::load_written(file).map_err(|error| match (file, &self.options.config) {
             (Some(file), None) => CommandError::new(format!(
                 "{error}\nthe settings are those of `{}` in this folder; `--config FILE` names another file",
                 file.display()

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::task::AbortHandle;
 
 use crate::cache::{Purge, SourceKey, Target};
 use crate::hosted::{DeliveryUrl, Event, Hosted, ImageId, Record};
@@ -21,21 +22,21 @@ const CANONICAL: &str = "hosted:";
 const BATCH: usize = 100;
 
 impl Pipeline {
-    /// Starts to follow hosted images, where there are any, for as long as the pipeline exists.
-    pub fn follow_hosted(self: &Arc<Self>) {
+    /// Starts to follow hosted images, where there are any, for as long as the pipeline exists. The tasks can be ended before, when another pipeline
+    /// follows them.
+    pub fn follow_hosted(self: &Arc<Self>) -> Vec<AbortHandle> {
         let Some(hosted) = self.hosted() else {
-            return;
+            return Vec::new();
         };
         let events = hosted.subscribe();
-        tokio::spawn(follow(Arc::downgrade(self), events));
+        let mut tasks = vec![tokio::spawn(follow(Arc::downgrade(self), events)).abort_handle()];
         if !hosted.config().eager.is_empty() {
             // Those that were not made when the server was stopped.
             self.eager.scan(Scan::Missing);
-            tokio::spawn(eager::keep_rendering(
-                Arc::downgrade(self),
-                Arc::clone(&self.eager),
-            ));
+            let rendering = eager::keep_rendering(Arc::downgrade(self), Arc::clone(&self.eager));
+            tasks.push(tokio::spawn(rendering).abort_handle());
         }
+        tasks
     }
 
     /// Whether a text names a hosted image: `hosted:KEY`, with the key of its original, or a delivery URL.

@@ -33,7 +33,7 @@ pub struct Process {
     pub admin: Client,
     printed: Arc<Mutex<Vec<String>>>,
     log: PathBuf,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Process {
@@ -142,7 +142,7 @@ impl Process {
             admin: Client::new(next()),
             printed,
             log,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -180,6 +180,21 @@ impl Process {
     pub fn descriptors(&self) -> usize {
         let open = std::fs::read_dir(format!("/proc/{}/fd", self.id()));
         open.expect("Linux").count()
+    }
+
+    /// Writes other settings into its file, with the addresses that tests have.
+    pub fn rewrite(&self, settings: &str) {
+        self.rewrite_as_it_is(&for_tests(settings));
+    }
+
+    /// Writes a text into the file of its settings.
+    pub fn rewrite_as_it_is(&self, text: &str) {
+        std::fs::write(self.folder.path().join("config.toml"), text).expect("a folder of ours");
+    }
+
+    /// Sends SIGHUP: it reads its settings again.
+    pub async fn hang_up(&self) {
+        self.signal("-HUP").await;
     }
 
     /// Sends SIGTERM: it ends after the requests in flight.

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use safelight::admin;
-use safelight::admin::{Readiness, Token};
+use safelight::admin::{AdminRules, Readiness, Reloads, Subject, Token};
 use safelight::api::Api;
 use safelight::config::Config;
 use safelight::pipeline::Pipeline;
 use safelight::policy::{OriginPattern, ZoneOrigin};
 use safelight::request::Prefixes;
 use safelight::server;
+use safelight::server::Live;
 use safelight::worker::Isolation;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -77,23 +78,27 @@ impl TestProxy {
         let private = server::listen("admin.listen", any).await.expect("a port");
         let client = Client::new(public.local_addr().expect("it is bound"));
         let admin = Client::new(private.local_addr().expect("it is bound"));
+        let api = Api::open(&pipeline, &config.admin.token).expect("right tokens");
+        let live = Live::new(Arc::clone(&pipeline), api);
         let readiness = Readiness::default();
         readiness.set(true);
         let operators = {
-            let (pipeline, readiness) = (Arc::clone(&pipeline), readiness.clone());
-            let config = config.admin.clone();
-            tokio::spawn(async move { admin::serve(private, &config, pipeline, readiness).await })
+            let subject = Subject {
+                live: Arc::clone(&live),
+                readiness: readiness.clone(),
+                rules: AdminRules::new(&config.admin),
+                reloads: Reloads::channel().0,
+            };
+            tokio::spawn(admin::serve(private, subject))
         };
-        let api = Api::open(&pipeline, &config.admin.token).expect("right tokens");
         let (stop, stopped) = oneshot::channel();
         let serving = {
-            let pipeline = Arc::clone(&pipeline);
             tokio::spawn(async move {
                 let shutdown = async {
                     // An error means that the sender was dropped: stop as well.
                     let _ = stopped.await;
                 };
-                server::serve(public, &config.server, pipeline, api, shutdown).await;
+                server::serve(public, &config.server, live, shutdown).await;
             })
         };
         TestProxy {

@@ -79,7 +79,31 @@ fn main() -> ExitCode {
             input,
             options,
             output,
+            batch,
             config,
+        } if batch.is_for(&input) => match runtime() {
+            Ok(runtime) => {
+                let config = config.as_deref();
+                let work = cli::batch(&batch, &input, &options, &output, config);
+                match runtime.block_on(work) {
+                    Ok(outcome) => {
+                        print(outcome.lines);
+                        return ExitCode::from(u8::from(!outcome.is_complete));
+                    }
+                    Err(failure) => {
+                        print_error(&failure);
+                        return ExitCode::from(2);
+                    }
+                }
+            }
+            Err(error) => return print_error(&error),
+        },
+        Command::Transform {
+            input,
+            options,
+            output,
+            config,
+            ..
         } => cli::transform(&input, &options, &output, config.as_deref()).map(print),
     };
     match done {

@@ -1,6 +1,7 @@
 //! The commands of the binary. They print nothing themselves; `main` prints what they return.
 
 mod admin_client;
+mod batch;
 mod check;
 mod error;
 mod extensions;
@@ -23,6 +24,7 @@ use clap::Subcommand;
 
 use crate::cpu::MemoryLimit;
 
+pub use batch::{BatchArguments, BatchOutcome, batch};
 pub use check::{CheckArguments, CheckOutcome, check};
 pub use error::CommandError;
 pub use health::HealthArguments;
@@ -86,15 +88,19 @@ pub enum Command {
     /// Make pictures for the server that starts this process.
     #[command(hide = true)]
     Worker,
-    /// Transform one picture without a server, as in `transform cat.jpg width=800,format=webp -o cat.webp`.
+    /// Transform pictures without a server, as in `transform cat.jpg width=800,format=webp -o cat.webp` or
+    /// `transform photos quality=80 --srcset 320,640,1280 --format avif,jpeg -o public`.
     Transform {
-        /// The file with the source.
+        /// The file with the source; or a folder, or a pattern in quotes, as in 'photos/**/*.jpg', for all pictures there.
         input: PathBuf,
         /// The options, as in a URL.
         options: String,
-        /// The file for the result. If the options have no `format`, its extension chooses the format.
-        #[arg(short, long, value_name = "FILE")]
+        /// The file for the result; if the options have no `format`, its extension chooses the format. For many pictures, the folder for the results.
+        #[arg(short, long, value_name = "PATH")]
         output: PathBuf,
+        /// What is for many pictures.
+        #[command(flatten)]
+        batch: BatchArguments,
         /// A file with settings, of which limits and defaults apply; without it, their defaults.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,

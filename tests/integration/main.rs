@@ -3,6 +3,7 @@
 
 mod admin;
 mod aims;
+mod batch_command;
 mod caching;
 mod check_command;
 mod client_library;

@@ -17,14 +17,14 @@ const MAX_DEPTH: usize = 64;
 
 /// A file that is to be uploaded.
 #[derive(Clone, Debug)]
-pub(super) struct LocalFile {
+pub(in crate::cli) struct LocalFile {
     pub path: PathBuf,
     /// Its path below what was named, with slashes.
     pub relative: String,
 }
 
 /// The file, or the pictures in the folder and the folders in it, in the order of their names. Hidden files and links in folders are left out.
-pub(super) fn local_files(named: &Path) -> Result<Vec<LocalFile>, CommandError> {
+pub(in crate::cli) fn local_files(named: &Path) -> Result<Vec<LocalFile>, CommandError> {
     let unread = |path: &Path, error: io::Error| {
         CommandError::new(format!("`{}` cannot be read: {error}", path.display()))
     };

@@ -3,7 +3,7 @@
 mod api_error;
 mod client;
 mod export;
-mod folder;
+pub(super) mod folder;
 mod form;
 mod image;
 mod import;

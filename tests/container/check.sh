@@ -6,7 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 program=${1:-target/debug/safelight}
 most=${2:-}
-export PORT=$((20000 + RANDOM % 10000))
+# Below the ports that the system gives to clients.
+export PORT=$((10000 + RANDOM % 10000))
 export ADMIN=$((PORT + 10000))
 root=$(mktemp -d)
 server=

@@ -300,6 +300,7 @@ async fn the_operators_listener_has_no_cors() {
         (Method::GET, "/nowhere"),
     ] {
         let reply = proxy.admin().send(method, target, &headers).await;
-        assert_eq!(cors_of(&reply), [], "{reply}");
+        let same_origin = ("cross-origin-resource-policy", "same-origin".to_owned());
+        assert_eq!(cors_of(&reply), [same_origin], "{reply}");
     }
 }

@@ -1,4 +1,4 @@
-//! Frames of animated PNGs.
+//! Frames of animated PNG files.
 
 use std::io::Write;
 use std::time::Duration;

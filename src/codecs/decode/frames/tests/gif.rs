@@ -1,4 +1,4 @@
-//! Frames of GIFs.
+//! Frames of GIF files.
 
 use gif::DisposalMethod;
 use gif::Repeat;

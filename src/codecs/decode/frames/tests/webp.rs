@@ -1,4 +1,4 @@
-//! Frames of animated WebPs.
+//! Frames of animated WebP files.
 
 use std::time::Duration;
 

@@ -60,7 +60,7 @@ test("sources are spelled as safelight reads them", async () => {
 test("the server takes every option as its type has it", async () => {
   const both = { width: 32, height: 32 };
   const samples = [
-    { anim: false }, { "auto-quality": 70 }, { background: "rgb(240, 40, 145)", fit: "pad", ...both }, { blur: 2.5 },
+    { anim: false }, { "auto-quality": 70, width: 16 }, { background: "rgb(240, 40, 145)", fit: "pad", ...both }, { blur: 2.5 },
     { "border.width": 2, "border.color": "#ff0000" }, { "border.top": 1, "border.right": 2, "border.bottom": 3, "border.left": 4 },
     { brightness: 1.5 }, { compression: "fast" }, { contrast: 0.5 }, { dpr: 2, width: 16 }, { fit: "aspect-crop", ...both },
     { flip: "hv" }, { format: "webp" }, { gamma: 1.2 }, { gravity: "0.5x0.2", fit: "cover", ...both }, { gravity: "entropy", fit: "cover", ...both },

@@ -7,6 +7,7 @@ mod error;
 mod extensions;
 mod health;
 mod images;
+mod placeholders;
 mod purge;
 mod reload;
 mod serve;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::cli::placeholders;
+
 /// How the path of a file that is made follows from the path of its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NameTemplate(Vec<Part>);
@@ -52,26 +54,17 @@ impl FromStr for NameTemplate {
         if text.is_empty() || text.starts_with('/') || leaves {
             return Err(wrong());
         }
-        let mut parts = Vec::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('{') {
-            let (name, after) = after.split_once('}').ok_or_else(wrong)?;
-            parts.push(Part::Text(before.to_owned()));
-            parts.push(match name {
-                "folder" => Part::Folder,
-                "name" => Part::Name,
-                "width" => Part::Width,
-                "height" => Part::Height,
-                "extension" => Part::Extension,
-                _ => return Err(wrong()),
-            });
-            rest = after;
-        }
-        if rest.contains('}') {
-            return Err(wrong());
-        }
-        parts.push(Part::Text(rest.to_owned()));
-        Ok(NameTemplate(parts))
+        let named = |name: &str| match name {
+            "folder" => Some(Part::Folder),
+            "name" => Some(Part::Name),
+            "width" => Some(Part::Width),
+            "height" => Some(Part::Height),
+            "extension" => Some(Part::Extension),
+            _ => None,
+        };
+        placeholders::parts(text, Part::Text, named)
+            .map(NameTemplate)
+            .ok_or_else(wrong)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::cli::placeholders;
+
 /// How the name of an image is made of the path of its file.
 #[derive(Clone, Debug)]
 pub(super) struct NameTemplate(Vec<Part>);
@@ -37,28 +39,18 @@ impl std::str::FromStr for NameTemplate {
     type Err = TemplateError;
 
     fn from_str(text: &str) -> Result<Self, TemplateError> {
-        let wrong = || TemplateError(text.to_owned());
-        let mut parts = Vec::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('{') {
-            let (name, after) = after.split_once('}').ok_or_else(wrong)?;
-            parts.push(Part::Text(before.to_owned()));
-            parts.push(match name {
-                "path" => Part::Path,
-                "folder" => Part::Folder,
-                "file" => Part::File,
-                "name" => Part::Name,
-                "extension" => Part::Extension,
-                "sha256" => Part::Sha256,
-                _ => return Err(wrong()),
-            });
-            rest = after;
-        }
-        if rest.contains('}') {
-            return Err(wrong());
-        }
-        parts.push(Part::Text(rest.to_owned()));
-        Ok(NameTemplate(parts))
+        let named = |name: &str| match name {
+            "path" => Some(Part::Path),
+            "folder" => Some(Part::Folder),
+            "file" => Some(Part::File),
+            "name" => Some(Part::Name),
+            "extension" => Some(Part::Extension),
+            "sha256" => Some(Part::Sha256),
+            _ => None,
+        };
+        placeholders::parts(text, Part::Text, named)
+            .map(NameTemplate)
+            .ok_or_else(|| TemplateError(text.to_owned()))
     }
 }
 

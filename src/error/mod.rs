@@ -139,9 +139,7 @@ impl Error {
                 "the source could not be transformed: it crashes the transformation"
             }
             Error::Worker(WorkerError::Unavailable) => "too busy, try again in a moment",
-            Error::Cpu(CpuError::Panicked)
-            | Error::Worker(WorkerError::Panicked)
-            | Error::Lost(_) => "an internal error",
+            Error::Cpu(CpuError::Panicked) | Error::Lost(_) => "an internal error",
             Error::TimedOut(timeout) => return timeout.to_string(),
         };
         plain.to_owned()

@@ -22,7 +22,10 @@ impl Pipeline {
         }
         self.metrics.work.set_hosted_waiting(self.eager.len());
         self.metrics.work.set_cpu_reserved(self.cpu.reserved());
-        if let Some(stats) = self.workers.stats() {
+        let workers = self.workers.stats();
+        let metrics = &self.metrics.processes;
+        metrics.set_confinement("process", workers.is_some());
+        if let Some(stats) = workers {
             self.set_workers(&stats);
         }
         let FetchCounts { running, waiting } = self.sources.fetches();

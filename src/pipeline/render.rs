@@ -153,7 +153,7 @@ impl Pipeline {
     }
 
     /// The saliency map that a recipe needs: rendered once for all recipes, and cached. If its render fails, the render of the picture
-    /// reports the reason; only a render that took too long is not tried again.
+    /// reports the reason; only a render that took too long or has ended its process is not tried again.
     async fn saliency_map(
         self: &Arc<Self>,
         opened: &OpenedSource,
@@ -176,7 +176,7 @@ impl Pipeline {
         match self.cache.get_or_render(key, keep, render).await {
             Ok(found) => Ok(map_hint(&found.rendition)),
             Err(failed) => match &*failed.error {
-                Error::Transform(TransformError::OutOfTime) => Err(failed),
+                Error::Transform(TransformError::OutOfTime) | Error::Worker(_) => Err(failed),
                 _ => Ok(HintFiles::default()),
             },
         }

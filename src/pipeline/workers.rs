@@ -95,14 +95,15 @@ impl Urgency {
 /// Those who do the jobs, as the settings say.
 ///
 /// # Errors
-/// No process can be started.
+/// No process can be started, where the settings ask for processes.
 pub(crate) fn open(config: &Config, limits: &Limits) -> io::Result<Workers> {
-    let (Isolation::Process, Some(program)) = (config.limits.isolation, &config.worker_program)
-    else {
-        return Ok(Workers::Threads);
+    let isolation = config.limits.isolation;
+    let program = match (isolation, &config.worker_program) {
+        (Isolation::Auto | Isolation::Process, Some(program)) => program,
+        (Isolation::Thread, _) | (_, None) => return Ok(Workers::Threads),
     };
     let (foreground, idle) = cpu::thread_counts(config.limits.workers, config.limits.upgrade_share);
-    Workers::processes(ProcessConfig {
+    let started = Workers::processes(ProcessConfig {
         program: program.clone(),
         foreground,
         idle,
@@ -112,7 +113,14 @@ pub(crate) fn open(config: &Config, limits: &Limits) -> io::Result<Workers> {
             .render_memory
             .bytes()
             .max(config.limits.source_bytes.bytes()),
-    })
+    });
+    match started {
+        Err(error) if isolation == Isolation::Auto => {
+            tracing::warn!(%error, "pictures are made in threads: worker processes cannot be started");
+            Ok(Workers::Threads)
+        }
+        started => started,
+    }
 }
 
 /// Does a job on the calling thread, to which the CPU time of the process that does it is charged.

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use crate::allocator;
 use crate::memfd;
 use crate::transform::{Budget, Encoded, TransformError, open_fonts};
-use crate::worker::confinement::confine;
+use crate::worker::confinement::{close_inherited, confine};
 use crate::worker::wire::{Call, FileForm, Message, Reply, SHORT, Setup, receive, send};
 use crate::worker::{Answer, Job};
 
@@ -35,6 +35,7 @@ struct Outlet {
 /// # Errors
 /// Standard input is no socket of the server, or the server is gone.
 pub fn serve_jobs() -> io::Result<()> {
+    close_inherited();
     allocator::use_one_arena();
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let Message {
@@ -53,7 +54,7 @@ pub fn serve_jobs() -> io::Result<()> {
     // Finds the clock, which may take a file.
     cpu_time();
     let hello = confine(&setup);
-    send(&outlet.socket, &hello, &[], &[])?;
+    send(&outlet.socket, None, &hello, &[], &[])?;
     let work = move || serve(&outlet);
     let worker = thread::Builder::new()
         .stack_size(STACK_BYTES)
@@ -79,7 +80,7 @@ fn serve(outlet: &Outlet) -> io::Result<()> {
             Call::Next(_) => {}
             Call::Trim => {
                 allocator::trim();
-                send(&outlet.socket, &Reply::Trimmed, &[], &[])?;
+                send(&outlet.socket, None, &Reply::Trimmed, &[], &[])?;
             }
         }
     }
@@ -133,7 +134,7 @@ impl Outlet {
         let done = panic::catch_unwind(AssertUnwindSafe(work));
         is_broken?;
         let Ok(mut answer) = done else {
-            return send(&self.socket, &Reply::Panicked, &[], &[]);
+            return send(&self.socket, None, &Reply::Panicked, &[], &[]);
         };
         let bytes = answer.take_file();
         let (file, short) = self.put(bytes.as_deref())?;
@@ -143,7 +144,7 @@ impl Outlet {
             file,
             cpu_time,
         };
-        send(&self.socket, &reply, &[short], &[])
+        send(&self.socket, None, &reply, &[short], &[])
     }
 
     /// Sends a picture of a batch, and returns whether the next one is wanted.
@@ -156,7 +157,7 @@ impl Outlet {
         let (file, short) = self.put(bytes.as_deref())?;
         let index = u64::try_from(index).map_err(io::Error::other)?;
         let item = Reply::Item { index, made, file };
-        send(&self.socket, &item, &[short], &[])?;
+        send(&self.socket, None, &item, &[short], &[])?;
         match receive::<Call>(&self.socket, None)?.value {
             Call::Next(is_wanted) => Ok(is_wanted),
             Call::Do { .. } | Call::Trim => Err(io::ErrorKind::InvalidData.into()),

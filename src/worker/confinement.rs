@@ -2,6 +2,10 @@
 //!
 //! Landlock takes away all files and connections, and seccomp all calls of the system that a render does not need. What a library asks for out of habit
 //! is refused with an error, such as the number of processors, which is a file; any other call ends the process.
+#![expect(unsafe_code, reason = "closes descriptors by their numbers")]
+
+use std::fs;
+use std::process;
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetStatus,
@@ -18,9 +22,21 @@ use crate::worker::wire::{Hello, Setup};
 /// Descriptors: three of every process, the file for answers, and those that come with a job.
 const DESCRIPTORS: u64 = 16;
 
+/// Closes what the server may have inherited from whoever started it. Must be called before anything else is open than standard input, output and error.
+pub(super) fn close_inherited() {
+    const FIRST: libc::c_uint = 3;
+    // SAFETY: nobody owns one of these descriptors yet. Where the kernel does not have the call, they stay open.
+    unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, 0) };
+}
+
+/// How much sooner than the server a worker is ended by a system that has no memory left, in thousandths of all memory: as browsers have it for the
+/// processes that render pages.
+const OOM_SCORE: &str = "300";
+
 /// Gives up everything that a render does not need.
 pub(super) fn confine(setup: &Setup) -> Hello {
     // Where one of these is refused, the others still hold.
+    let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     let _ = rustix::process::setpriority_process(None, setup.nice);
     for (resource, most) in [
@@ -81,8 +97,7 @@ fn seccomp() -> Result<(), seccompiler::Error> {
         .chain(REFUSED)
         .map(|&call| (call, Vec::new()))
         .collect();
-    allowed.push((libc::SYS_clone, vec![thread_rule()?]));
-    allowed.push((libc::SYS_prctl, prctl_rules()?));
+    allowed.extend(conditional_calls()?);
     let allowing = SeccompFilter::new(
         allowed.into_iter().collect(),
         SeccompAction::KillProcess,
@@ -96,31 +111,51 @@ fn seccomp() -> Result<(), seccompiler::Error> {
     Ok(())
 }
 
-/// A new thread of this process, never another process.
-fn thread_rule() -> Result<SeccompRule, BackendError> {
-    let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
-    let is_thread = SeccompCondition::new(
-        0,
-        SeccompCmpArgLen::Qword,
-        SeccompCmpOp::MaskedEq(thread),
-        thread,
-    );
-    SeccompRule::new(vec![is_thread?])
-}
-
-/// Of `prctl`: the name of a thread, and what `rustix` asks to find the clock. Other operations could undo limits.
-fn prctl_rules() -> Result<Vec<SeccompRule>, BackendError> {
+/// Calls that are allowed with some arguments only.
+fn conditional_calls() -> Result<[(i64, Vec<SeccompRule>); 6], BackendError> {
     /// Not in `libc` yet.
     const PR_GET_AUXV: libc::c_int = 0x4155_5856;
-    [libc::PR_SET_NAME, PR_GET_AUXV]
-        .into_iter()
-        .map(|operation| {
-            let operation = u64::from(operation.unsigned_abs());
-            let equal = SeccompCmpOp::Eq;
-            let condition = SeccompCondition::new(0, SeccompCmpArgLen::Dword, equal, operation)?;
-            SeccompRule::new(vec![condition])
-        })
-        .collect()
+    let executable = u64::from(libc::PROT_EXEC.unsigned_abs());
+    let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
+    // No memory becomes code: what is not part of the program cannot run.
+    let no_code = || rule(2, SeccompCmpOp::MaskedEq(executable), 0);
+    let itself = libc::pid_t::try_from(process::id()).unwrap_or(0);
+    Ok([
+        // A new thread of this process, never another process.
+        (
+            libc::SYS_clone,
+            vec![rule(0, SeccompCmpOp::MaskedEq(thread), thread)?],
+        ),
+        // Descriptors and seals are looked at. Other commands could have the system send signals to the server.
+        (
+            libc::SYS_fcntl,
+            any_of(1, &[libc::F_GETFD, libc::F_GETFL, libc::F_GET_SEALS])?,
+        ),
+        (libc::SYS_mmap, vec![no_code()?]),
+        (libc::SYS_mprotect, vec![no_code()?]),
+        // The name of a thread, and what `rustix` asks to find the clock. Other operations could undo limits.
+        (
+            libc::SYS_prctl,
+            any_of(0, &[libc::PR_SET_NAME, PR_GET_AUXV])?,
+        ),
+        // An abort is a signal to itself.
+        (libc::SYS_tgkill, any_of(0, &[itself])?),
+    ])
+}
+
+/// An argument is one of these numbers.
+fn any_of(argument: u8, numbers: &[libc::c_int]) -> Result<Vec<SeccompRule>, BackendError> {
+    let rules = numbers.iter().map(|number| {
+        let number = u64::from(number.unsigned_abs());
+        rule(argument, SeccompCmpOp::Eq, number)
+    });
+    rules.collect()
+}
+
+fn rule(argument: u8, compares: SeccompCmpOp, number: u64) -> Result<SeccompRule, BackendError> {
+    let length = SeccompCmpArgLen::Dword;
+    let condition = SeccompCondition::new(argument, length, compares, number)?;
+    SeccompRule::new(vec![condition])
 }
 
 /// What a render needs: memory, threads, clocks, and the two files that it was given.
@@ -132,7 +167,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_close,
     libc::SYS_exit,
     libc::SYS_exit_group,
-    libc::SYS_fcntl,
     libc::SYS_fstat,
     libc::SYS_ftruncate,
     libc::SYS_futex,
@@ -144,8 +178,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_lseek,
     libc::SYS_madvise,
     libc::SYS_membarrier,
-    libc::SYS_mmap,
-    libc::SYS_mprotect,
     libc::SYS_mremap,
     libc::SYS_munmap,
     libc::SYS_nanosleep,
@@ -165,7 +197,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_sendto,
     libc::SYS_set_robust_list,
     libc::SYS_sigaltstack,
-    libc::SYS_tgkill,
     libc::SYS_write,
     libc::SYS_writev,
 ];

@@ -11,8 +11,6 @@ pub enum WorkerError {
     Blocked,
     /// No process could be started.
     Unavailable,
-    /// It panicked.
-    Panicked,
 }
 
 /// How a worker process ended.
@@ -22,6 +20,8 @@ pub enum Death {
     Crash,
     /// By itself: a check has failed, or the stack was full.
     Abort,
+    /// By the server, because the job has panicked: what is left of the process may be in disorder.
+    Panic,
     /// It asked for more memory than its job may have, and could not go on without.
     Memory,
     /// It asked the system for something that a render does not need.
@@ -38,9 +38,10 @@ pub enum Death {
 
 impl Death {
     /// Every kind.
-    pub const ALL: [Death; 8] = [
+    pub const ALL: [Death; 9] = [
         Death::Crash,
         Death::Abort,
+        Death::Panic,
         Death::Memory,
         Death::Forbidden,
         Death::Killed,
@@ -54,6 +55,7 @@ impl Death {
         match self {
             Death::Crash => "crash",
             Death::Abort => "abort",
+            Death::Panic => "panic",
             Death::Memory => "memory",
             Death::Forbidden => "forbidden",
             Death::Killed => "killed",
@@ -76,7 +78,6 @@ impl fmt::Display for WorkerError {
                 out.write_str("the source has ended worker processes, and is not tried for now")
             }
             WorkerError::Unavailable => out.write_str("no worker process could be started"),
-            WorkerError::Panicked => out.write_str("the transformation crashed"),
         }
     }
 }

@@ -45,7 +45,9 @@ use self::pool::Pool;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Isolation {
-    /// In processes of their own, on Linux; on other systems as with `thread`.
+    /// In processes where they can be started, or else in threads.
+    Auto,
+    /// In processes of their own, which need Linux.
     Process,
     /// In threads of the server.
     #[default]
@@ -118,7 +120,7 @@ pub(crate) enum Workers {
 }
 
 impl Workers {
-    /// Starts worker processes, where this system can have them.
+    /// Starts worker processes.
     ///
     /// # Errors
     /// The first process could not be started.
@@ -127,13 +129,16 @@ impl Workers {
         Pool::open(config).map(|pool| Workers::Processes(Arc::new(pool)))
     }
 
-    /// Threads: only Linux has what processes need here.
+    /// Starts none: only Linux has what they need.
+    ///
+    /// # Errors
+    /// Always.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn processes(_: ProcessConfig) -> io::Result<Self> {
-        tracing::warn!(
-            "pictures are made in threads: `limits.isolation = \"process\"` needs Linux"
-        );
-        Ok(Workers::Threads)
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "worker processes need Linux",
+        ))
     }
 
     /// Whether jobs are done by other processes.

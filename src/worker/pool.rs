@@ -163,10 +163,9 @@ impl Pool {
                 shared.put_back(process, is_idle);
                 Ok(report)
             }
-            Err(Failure::Panicked) => {
-                drop(process);
-                shared.leave(is_idle);
-                Err(WorkerError::Panicked)
+            Err(Failure::Unsent) => {
+                shared.put_back(process, is_idle);
+                Err(WorkerError::Unavailable)
             }
             Err(Failure::Lost(reason)) => {
                 let id = process.id();
@@ -182,18 +181,20 @@ impl Pool {
         }
     }
 
-    /// Gives memory back, when there is nothing to do.
+    /// Gives memory back, when there is nothing to do. Only one process at a time is missing for a job that comes meanwhile.
     pub(crate) fn trim(&self) {
         let shared = &self.shared;
-        let (processes, unused) = {
+        let (ready, unused) = {
             let mut state = shared.lock();
             state.idle.is_used = false;
-            let processes = std::mem::take(&mut state.foreground.ready);
-            state.foreground.busy += processes.len();
-            (processes, std::mem::take(&mut state.idle.ready))
+            let unused = std::mem::take(&mut state.idle.ready);
+            (state.foreground.ready.len(), unused)
         };
         drop(unused);
-        for mut process in processes {
+        for _ in 0..ready {
+            let Some(mut process) = shared.take_first() else {
+                return;
+            };
             if process.trim() {
                 shared.put_back(process, false);
             } else {
@@ -316,7 +317,10 @@ impl Shared {
         class.waiting += 1;
         loop {
             // The one that has worked last: it has most in its caches.
-            if let Some(process) = state.class(is_idle).ready.pop() {
+            if let Some(mut process) = state.class(is_idle).ready.pop() {
+                if !process.is_alive() {
+                    continue;
+                }
                 let class = state.class(is_idle);
                 class.waiting -= 1;
                 class.busy += 1;
@@ -336,6 +340,15 @@ impl Shared {
         }
     }
 
+    /// The foreground process that has been ready for the longest time.
+    fn take_first(&self) -> Option<Process> {
+        let mut state = self.lock();
+        let class = &mut state.foreground;
+        let process = (!class.ready.is_empty()).then(|| class.ready.remove(0))?;
+        class.busy += 1;
+        Some(process)
+    }
+
     /// Takes a process back after a job, unless it has done enough.
     fn put_back(&self, process: Process, is_idle: bool) {
         let retired = {
@@ -343,7 +356,7 @@ impl Shared {
             let is_closing = state.is_closing;
             let class = state.class(is_idle);
             class.busy = class.busy.saturating_sub(1);
-            if process.jobs < JOBS && !is_closing {
+            if process.jobs < JOBS && !process.is_worn && !is_closing {
                 class.ready.push(process);
                 None
             } else {

@@ -3,10 +3,11 @@
 
 use std::fs::File;
 use std::io;
+use std::io::Seek;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -36,6 +37,10 @@ const DRAWING_STACK: u64 = 128 << 20;
 const WORDS: u64 = 4096;
 /// The file for answers is cut off where it has become longer than this.
 const KEPT_ANSWER: u64 = 1 << 20;
+/// Growth after which a process is replaced: what the allocator keeps on purpose is less than half of this. In pages.
+const WORN: u64 = (128 << 20) / PAGE;
+/// The same where memory was to be given back. In pages.
+const GROWN: u64 = (24 << 20) / PAGE;
 
 /// A worker process that is ready for a job.
 #[derive(Debug)]
@@ -48,20 +53,26 @@ pub(super) struct Process {
     words: File,
     /// Its size in memory, in pages: see proc_pid_statm(5).
     size: File,
+    /// The longest file that it may ever write.
+    longest: u64,
     pub hello: Hello,
     /// Jobs so far.
     pub jobs: u32,
     /// Pages of its own when it was new.
     own: u64,
+    /// Whether it holds much more than when it was new.
+    pub is_worn: bool,
+    /// Whether it has done a job since it gave memory back.
+    has_worked: bool,
 }
 
 /// Why a process has not answered.
 #[derive(Debug)]
 pub(super) enum Failure {
+    /// The job could not be passed on: there is no memory for it, or no descriptor. The process is as it was.
+    Unsent,
     /// It is to be ended, for this reason or for the one that its end shows.
     Lost(Option<Death>),
-    /// The job panicked. The process is well, but not as new.
-    Panicked,
 }
 
 impl From<io::Error> for Failure {
@@ -84,6 +95,7 @@ impl Process {
         let answers = memfd::create("answers")?;
         let words = memfd::of_length("words", WORDS)?;
         let child = Command::new(program)
+            .arg0("safelight")
             .arg("worker")
             .env_clear()
             .current_dir("/")
@@ -98,18 +110,22 @@ impl Process {
             answers,
             words,
             size,
+            longest: setup.most,
             hello: Hello {
                 seccomp: Ok(()),
                 landlock: Ok(()),
             },
             jobs: 0,
             own: 0,
+            is_worn: false,
+            has_worked: false,
         };
+        let until = Some(Instant::now() + START);
         let descriptor = [process.answers.as_fd()];
-        send(&process.socket, &setup, &[], &descriptor)?;
-        let hello = receive(&process.socket, Some(Instant::now() + START))?;
+        send(&process.socket, until, &setup, &[], &descriptor)?;
+        let hello = receive(&process.socket, until)?;
         process.hello = hello.value;
-        process.own = process.own_pages()?;
+        process.own = process.pages()?.own;
         Ok(process)
     }
 
@@ -121,10 +137,11 @@ impl Process {
             cost,
             is_idle: _,
         } = order;
-        let expected = Expectation::of(&mut job, cost.bytes);
+        let mut expected = Expectation::of(&mut job, cost.bytes);
         let started = Instant::now();
-        self.limit_memory(cost.bytes.saturating_add(room(&mut job)))?;
+        self.limit(cost.bytes.saturating_add(room(&mut job)), expected.most())?;
         self.jobs = self.jobs.saturating_add(1);
+        self.has_worked = true;
         let patience = deadline + GRACE;
         self.order(job, deadline, patience)?;
         loop {
@@ -137,7 +154,8 @@ impl Process {
                         .item(index, made, file, elapsed)
                         .ok_or(Failure::Lost(Some(Death::Nonsense)))?;
                     let is_wanted = sink(index, made).is_continue();
-                    send(&self.socket, &Call::Next(is_wanted), &[], &[])?;
+                    let call = Call::Next(is_wanted);
+                    send(&self.socket, Some(patience), &call, &[], &[])?;
                 }
                 Reply::End {
                     answer,
@@ -150,9 +168,10 @@ impl Process {
                         .answer(answer, file, elapsed)
                         .ok_or(Failure::Lost(Some(Death::Nonsense)))?;
                     let cpu_time = cpu_time.min(elapsed);
+                    self.clear()?;
                     return Ok(Report { answer, cpu_time });
                 }
-                Reply::Panicked => return Err(Failure::Panicked),
+                Reply::Panicked => return Err(Failure::Lost(Some(Death::Panic))),
                 Reply::Trimmed => return Err(Failure::Lost(Some(Death::Nonsense))),
             }
         }
@@ -170,7 +189,7 @@ impl Process {
             } else {
                 shared.push(match memfd::file_of(file) {
                     Some(file) => file,
-                    None => Arc::new(memfd::copy(file)?),
+                    None => Arc::new(memfd::copy(file).map_err(|_| Failure::Unsent)?),
                 });
                 forms.push(FileForm::Shared(length));
             }
@@ -182,10 +201,7 @@ impl Process {
             files: forms,
         };
         let shared: Vec<_> = shared.iter().map(AsFd::as_fd).collect();
-        let left = patience.saturating_duration_since(Instant::now());
-        let left = left.max(Duration::from_millis(1));
-        self.socket.set_write_timeout(Some(left))?;
-        send(&self.socket, &call, &short, &shared)?;
+        send(&self.socket, Some(patience), &call, &short, &shared)?;
         Ok(())
     }
 
@@ -206,41 +222,61 @@ impl Process {
                 file.try_reserve_exact(length).map_err(|_| nonsense())?;
                 file.resize(length, 0);
                 // Read, never mapped: the worker may change it at any time.
-                self.answers.read_exact_at(&mut file, 0)?;
-                if length as u64 > KEPT_ANSWER {
-                    self.answers.set_len(0)?;
-                }
+                let is_read = self.answers.read_exact_at(&mut file, 0);
+                is_read.map_err(|_| nonsense())?;
                 Ok(Some(file))
             }
             Some(_) => Err(nonsense()),
         }
     }
 
-    /// Bounds the address space of the process: what it has, and so much more.
-    fn limit_memory(&self, more: u64) -> io::Result<()> {
-        let has = self.pages()?.0.saturating_mul(PAGE);
-        let most = has.saturating_add(more);
+    /// Bounds the address space of the process, to what it has and so much more, and the file for answers.
+    fn limit(&mut self, more: u64, file: u64) -> io::Result<()> {
+        let pages = self.pages()?;
+        self.is_worn = pages.own > self.own.saturating_add(WORN);
+        let most = pages.mapped.saturating_mul(PAGE).saturating_add(more);
         // The hard limit cannot be raised, and stays as it is.
         let Rlimit { maximum, .. } = getrlimit(Resource::As);
-        let limit = Rlimit {
-            current: Some(maximum.map_or(most, |maximum| most.min(maximum))),
-            maximum,
-        };
-        prlimit(self.pid(), Resource::As, limit)?;
+        for (resource, most, maximum) in [
+            (Resource::As, most, maximum),
+            (Resource::Fsize, file, Some(self.longest)),
+        ] {
+            let limit = Rlimit {
+                current: Some(maximum.map_or(most, |maximum| most.min(maximum))),
+                maximum,
+            };
+            prlimit(self.pid(), resource, limit)?;
+        }
+        Ok(())
+    }
+
+    /// Makes room after a job: long answers, and what libraries have written to standard error meanwhile.
+    fn clear(&mut self) -> io::Result<()> {
+        if self.answers.metadata()?.len() > KEPT_ANSWER {
+            self.answers.set_len(0)?;
+        }
+        // The place in the file is that of the worker as well.
+        let written = usize::try_from(self.words.stream_position()?.min(WORDS)).unwrap_or(0);
+        if written > 0 {
+            self.words.write_all_at(&vec![0; written], 0)?;
+            self.words.rewind()?;
+        }
         Ok(())
     }
 
     /// Lets it give memory back. Returns whether it has done so, and is about as small as when it was new.
     pub(super) fn trim(&mut self) -> bool {
-        /// What the allocator and the codecs keep is less than this.
-        const GROWTH: u64 = (24 << 20) / PAGE;
-        let trimmed = send(&self.socket, &Call::Trim, &[], &[])
-            .and_then(|()| receive::<Reply>(&self.socket, Some(Instant::now() + TRIM)));
+        if !std::mem::take(&mut self.has_worked) {
+            return true;
+        }
+        let until = Some(Instant::now() + TRIM);
+        let trimmed = send(&self.socket, until, &Call::Trim, &[], &[])
+            .and_then(|()| receive::<Reply>(&self.socket, until));
         let is_trimmed = matches!(trimmed, Ok(message) if matches!(message.value, Reply::Trimmed));
         // The pages of long answers as well.
         let is_cut = self.answers.set_len(0).is_ok();
-        let own = self.own_pages();
-        is_trimmed && is_cut && own.is_ok_and(|own| own <= self.own.saturating_add(GROWTH))
+        let pages = self.pages();
+        is_trimmed && is_cut && pages.is_ok_and(|pages| pages.own <= self.own.saturating_add(GROWN))
     }
 
     /// Ends it, and returns how it ended: by itself, or else for this reason.
@@ -273,6 +309,11 @@ impl Process {
         words.chars().skip(skipped).collect()
     }
 
+    /// Whether it runs. One that somebody else has ended while it had nothing to do is no fault of the next picture.
+    pub(super) fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     pub(super) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -281,20 +322,27 @@ impl Process {
         i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
     }
 
-    /// Pages that it has mapped, that are in memory, and that it shares of these.
-    fn pages(&self) -> io::Result<(u64, u64, u64)> {
+    fn pages(&self) -> io::Result<Pages> {
         let mut text = [0; 128];
         let length = self.size.read_at(&mut text, 0)?;
         let text = String::from_utf8_lossy(text.get(..length).unwrap_or_default());
         let mut numbers = text.split(' ').map_while(|number| number.parse().ok());
         let mut next = || numbers.next().ok_or(io::ErrorKind::InvalidData);
-        Ok((next()?, next()?, next()?))
+        let (mapped, resident, shared): (u64, u64, u64) = (next()?, next()?, next()?);
+        Ok(Pages {
+            mapped,
+            own: resident.saturating_sub(shared),
+        })
     }
+}
 
-    fn own_pages(&self) -> io::Result<u64> {
-        let (_, resident, shared) = self.pages()?;
-        Ok(resident.saturating_sub(shared))
-    }
+/// What a process has of memory.
+#[derive(Clone, Copy, Debug)]
+struct Pages {
+    /// Of its address space.
+    mapped: u64,
+    /// In memory, without what it shares.
+    own: u64,
 }
 
 /// What a job may take beside its price.

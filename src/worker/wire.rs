@@ -5,7 +5,7 @@
 //! allocated for it.
 
 use std::io;
-use std::io::{IoSlice, IoSliceMut, Read, Write};
+use std::io::{IoSlice, IoSliceMut, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -104,9 +104,10 @@ pub(super) struct Message<T> {
     pub descriptors: Vec<OwnedFd>,
 }
 
-/// Sends a value with its short files and descriptors.
+/// Sends a value with its short files and descriptors. A deadline is for those who do not trust the other side, which may read as slowly as it likes.
 pub(super) fn send(
     socket: &UnixStream,
+    deadline: Option<Instant>,
     value: &impl Serialize,
     short: &[&[u8]],
     descriptors: &[BorrowedFd<'_>],
@@ -130,16 +131,18 @@ pub(super) fn send(
     if !descriptors.is_empty() {
         control.push(SendAncillaryMessage::ScmRights(descriptors));
     }
-    let sent = retry_on_intr(|| {
-        sendmsg(
-            socket,
-            &[IoSlice::new(&message)],
-            &mut control,
-            SendFlags::NOSIGNAL,
-        )
-    })?;
-    let mut socket = socket;
-    socket.write_all(message.get(sent..).unwrap_or_default())
+    let mut sent = 0;
+    while let Some(rest @ [_, ..]) = message.get(sent..) {
+        if let Some(left) = left(deadline)? {
+            socket.set_write_timeout(Some(left))?;
+        }
+        let part = [IoSlice::new(rest)];
+        // The descriptors go with the first part.
+        let mut none = SendAncillaryBuffer::default();
+        let control = if sent == 0 { &mut control } else { &mut none };
+        sent += retry_on_intr(|| sendmsg(socket, &part, control, SendFlags::NOSIGNAL))?;
+    }
+    Ok(())
 }
 
 /// Receives a message. A deadline is for those who do not trust the other side; the message must have arrived whole by then.
@@ -213,29 +216,36 @@ fn read(mut socket: &UnixStream, mut rest: &mut [u8], deadline: Option<Instant>)
     Ok(())
 }
 
-/// Makes the next read or write end by the deadline.
+/// Makes the next read end by the deadline.
 fn wait(socket: &UnixStream, deadline: Option<Instant>) -> io::Result<()> {
-    let Some(deadline) = deadline else {
-        return Ok(());
-    };
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() {
+    match left(deadline)? {
+        Some(left) => socket.set_read_timeout(Some(left)),
+        None => Ok(()),
+    }
+}
+
+/// The time until a deadline, which must not have passed.
+fn left(deadline: Option<Instant>) -> io::Result<Option<Duration>> {
+    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    if left.is_some_and(|left| left.is_zero()) {
         return Err(io::ErrorKind::TimedOut.into());
     }
-    socket.set_read_timeout(Some(left))
+    Ok(left)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
+    use std::thread;
     use std::time::{Duration, Instant};
 
     use proptest::collection::vec;
     use proptest::prelude::any;
     use proptest::proptest;
 
+    use super::Call;
     use super::Hello;
     use super::MAX_SHORT;
     use super::MAX_VALUE;
@@ -256,7 +266,8 @@ mod tests {
             seccomp: Ok(()),
             landlock: Err("why".to_owned()),
         };
-        send(&ours, &hello, &[b"one", b"", b"two"], &[shared.as_fd()]).expect("room");
+        let short: [&[u8]; 3] = [b"one", b"", b"two"];
+        send(&ours, None, &hello, &short, &[shared.as_fd()]).expect("room");
         let message = receive::<Hello>(&theirs, soon()).expect("a message");
         assert!(message.value.seccomp.is_ok() && message.value.landlock.is_err());
         assert_eq!(message.short, b"onetwo");
@@ -279,6 +290,23 @@ mod tests {
             let error = receive::<Reply>(&theirs, soon()).err().expect("too long");
             assert_eq!(error.to_string(), "a message is too long");
         }
+    }
+
+    #[test]
+    fn a_side_that_reads_nothing_or_little_is_not_waited_for() {
+        let (ours, theirs) = UnixStream::pair().expect("sockets");
+        let long = vec![0; 8 << 20];
+        let reader = thread::spawn(move || {
+            let mut byte = [0; 1];
+            while matches!((&theirs).read(&mut byte), Ok(1)) {
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let until = Instant::now() + Duration::from_millis(50);
+        let sent = send(&ours, Some(until), &Call::Trim, &[&long], &[]);
+        assert!(sent.is_err() && Instant::now() >= until);
+        drop(ours);
+        drop(reader);
     }
 
     #[test]

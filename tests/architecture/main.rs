@@ -278,7 +278,7 @@ const HTTP: [&str; 6] = [
 ];
 
 /// Files that bind a C library, ask the system for something or name instructions of a processor, and so may contain unsafe code.
-const UNSAFE: [&str; 22] = [
+const UNSAFE: [&str; 23] = [
     "src/allocator.rs",
     "src/codecs/decode/frames/webp.rs",
     "src/codecs/decode/heic.rs",
@@ -300,6 +300,7 @@ const UNSAFE: [&str; 22] = [
     "src/pixels/resize/kernel.rs",
     "src/pixels/simd.rs",
     "src/server/write_timeout.rs",
+    "src/worker/confinement.rs",
     "src/worker/fault.rs",
 ];
 

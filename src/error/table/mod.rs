@@ -207,7 +207,6 @@ impl Error {
                 WorkerError::Died(_) => (500, 9523, "worker-crash", ErrorCacheClass::Source),
                 WorkerError::Blocked => (422, 9516, "worker-blocked", ErrorCacheClass::Source),
                 WorkerError::Unavailable => (503, 9522, "no-worker", ErrorCacheClass::NoStore),
-                WorkerError::Panicked => (500, 9523, "crash", ErrorCacheClass::NoStore),
             },
             Error::TimedOut(Timeout(stage)) => match stage {
                 Stage::Fetch => (524, 9504, "source-slow", ErrorCacheClass::NoStore),

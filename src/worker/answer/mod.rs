@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::options::{Format, Output};
+use crate::options::{Format, Output, Warning};
 use crate::transform::{Encoded, Limits, Source, SourceFormat, Timings, TransformError, sniff};
 use crate::worker::{BatchJob, Job};
 
@@ -31,6 +31,8 @@ pub(super) struct Expectation {
     limits: Limits,
     /// The price of the job, in bytes.
     price: u64,
+    /// How many pictures of a batch have come.
+    items: usize,
 }
 
 /// The kinds of jobs, with what their answers depend on.
@@ -64,6 +66,7 @@ impl Expectation {
             source: source.unwrap_or_default(),
             limits,
             price,
+            items: 0,
         }
     }
 
@@ -76,9 +79,9 @@ impl Expectation {
             .saturating_add(ROOM)
     }
 
-    /// A picture of a batch, with its file.
+    /// A picture of a batch, with its file. There are no more of them than were asked for.
     pub(super) fn item(
-        &self,
+        &mut self,
         index: u64,
         made: Result<Encoded, TransformError>,
         file: Option<Vec<u8>>,
@@ -89,6 +92,10 @@ impl Expectation {
             return None;
         };
         let &output = outputs.get(index)?;
+        self.items = self.items.saturating_add(1);
+        if self.items > outputs.len() {
+            return None;
+        }
         let made = self.encoded(made, file, elapsed, |format| self.may_be(format, output))?;
         Some((index, made))
     }
@@ -150,6 +157,8 @@ impl Expectation {
             encode: encode.min(elapsed),
         };
         encoded.warnings.truncate(MAX_WARNINGS);
+        let is_short = |warning: &Warning| warning.as_str().len() <= LONGEST_WARNING;
+        encoded.warnings.retain(is_short);
         let side = u64::from(self.limits.output_side);
         let most = self.limits.source_pixels.max(side.saturating_mul(side));
         let is_right = may_be(encoded.format)
@@ -171,6 +180,8 @@ impl Expectation {
 
 /// The most warnings of a picture.
 const MAX_WARNINGS: usize = 16;
+/// The longest of them, in bytes: they go into a header.
+const LONGEST_WARNING: usize = 400;
 
 /// Whether the first bytes of a file are those of its format.
 fn is_of(file: &[u8], format: Format) -> bool {
@@ -179,3 +190,6 @@ fn is_of(file: &[u8], format: Format) -> bool {
         format => sniff(file).and_then(SourceFormat::as_output) == Some(format),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@ help:
 	@echo "make test-portable  all tests that see a codec, with those that need neither cmake nor nasm"
 	@echo "make small          hosted images with 256 MiB of memory: a photo of 12 megapixels, three variants in three formats, and a gallery that"
 	@echo "                    answers meanwhile; PORTABLE=1 for the build without cmake and nasm"
+	@echo "make hostile        every picture of some folders, by 16 clients at once, with 512 MiB for the server and its workers together:"
+	@echo "                    PICTURES=\"folder folder\" MEMORY=512"
 	@echo "make asan           tests of the codecs, and 20,000 changed files, with the C code under AddressSanitizer; FILES=100 LARGE=9 SEED=2"
 	@echo "make soak           ten minutes of mixed load, with faults of the origin, kills and purges: no leak, no request without an answer; MINUTES=60"
 	@echo "make oracle         pictures beside those of Pillow, LittleCMS and sharp: tables, and sheets to look at"
@@ -63,6 +65,16 @@ else
 	cargo build --release --no-default-features --features portable --target-dir target/portable
 	python3 -B tests/small/upload.py target/portable/release/safelight --portable
 endif
+
+# A control group of its own limits the memory, where this user may make one.
+PICTURES = $(CORPUS)
+MEMORY = 512
+
+.PHONY: hostile
+hostile:
+	@.ci/tools
+	$(if $(filter target/release/safelight,$(SAFELIGHT)),cargo build --release)
+	python3 -B tests/small/hostile.py $(SAFELIGHT) $(PICTURES) --mebibytes $(MEMORY)
 
 # The C and C++ codecs compiled to report every access out of bounds, with the runtime of gcc, which checks what Rust allocates as well: their
 # own tests, the corpus, and changed files. A target of its own keeps build scripts and macros, which run in the compiler, without.

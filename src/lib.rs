@@ -40,6 +40,8 @@ pub(crate) mod files;
 
 pub(crate) mod outbound;
 
+pub(crate) mod telemetry;
+
 pub mod options;
 
 pub mod request;
@@ -67,8 +69,6 @@ pub mod worker;
 pub mod hosted;
 
 pub mod error;
-
-pub(crate) mod telemetry;
 
 pub(crate) mod response;
 

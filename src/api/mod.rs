@@ -132,7 +132,7 @@ impl Api {
         metrics
             .requests
             .record(status, RequestOutcome::Api, duration);
-        AccessLog {
+        let line = AccessLog {
             method: method.as_str(),
             path: &path,
             is_hosted: true,
@@ -143,8 +143,9 @@ impl Api {
             flow: None,
             code: error.as_ref().map_or("", |error| error.code),
             error: error.as_ref().map_or("", |error| &error.text),
-        }
-        .log();
+        };
+        line.log();
+        line.trace(|| None);
         answer.map(|body| {
             let length = body.size_hint().exact();
             Body::arriving(body.into_data_stream().boxed(), length)

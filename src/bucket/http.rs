@@ -18,6 +18,7 @@ use object_store::client::{
 use tokio::time::timeout;
 
 use crate::outbound::{LookupError, Resolver, USER_AGENT, causes, root_cause, source_client};
+use crate::telemetry::trace;
 
 /// How much of an error document is read to find its code, in bytes.
 const MAX_ERROR_DOCUMENT: usize = 4096;
@@ -98,11 +99,20 @@ impl Transport {
         })
     }
 
-    async fn attempt(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        match timeout(self.first_byte, self.client.call(request)).await {
+    async fn attempt(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let (method, url) = (request.method().clone(), request.uri().clone());
+        // It is signed already. The signature says nothing of other headers than those that were there.
+        let mut span = trace::call(&method, || url.to_string(), request.headers_mut());
+        let answer = match timeout(self.first_byte, self.client.call(request)).await {
             Ok(answer) => answer,
             Err(elapsed) => Err(HttpError::new(HttpErrorKind::Timeout, elapsed)),
+        };
+        match &answer {
+            Ok(answer) => span.set_answer(answer.status().as_u16()),
+            Err(error) if matches!(error.kind(), HttpErrorKind::Timeout) => span.fail("timeout"),
+            Err(_) => span.fail("no-answer"),
         }
+        answer
     }
 }
 

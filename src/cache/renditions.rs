@@ -11,6 +11,8 @@ use crate::cache::single_flight::{FlightError, FlightKey, FlightLost, FlightResu
 use crate::cache::state::Cache;
 use crate::cache::stats::{CacheStatus, Tier};
 use crate::options::Format;
+use crate::telemetry::trace;
+use crate::telemetry::trace::Step;
 
 impl Cache {
     /// The rendition under `key`, if it is in memory. This is cheap: nothing else is asked.
@@ -156,16 +158,23 @@ impl Cache {
 
     async fn find_on_disk(&self, key: RenditionKey) -> Option<Rendition> {
         let disk = self.renditions.as_ref()?;
+        let mut span = trace::step(Step::Lookup);
+        span.set("safelight.tier", "disk");
         let entry = EntryKey::rendition(key);
-        let stored = disk.get(entry).await?;
-        disk.parsed_or_remove(entry, Rendition::from_stored(&key, stored))
+        let stored = disk.get(entry).await;
+        span.set("safelight.hit", stored.is_some());
+        disk.parsed_or_remove(entry, Rendition::from_stored(&key, stored?))
     }
 
     /// A rendition of another replica. It is then stored on disk here, too.
     async fn find_in_shared(&self, key: RenditionKey) -> Option<Rendition> {
         let shared = self.shared.as_ref()?;
+        let mut span = trace::step(Step::Lookup);
+        span.set("safelight.tier", "shared");
         let entry = EntryKey::rendition(key);
-        let stored = shared.get(entry).await?;
+        let stored = shared.get(entry).await;
+        span.set("safelight.hit", stored.is_some());
+        let stored = stored?;
         let read = Rendition::from_stored(&key, stored.clone());
         let rendition = shared.parsed_or_remove(entry, read)?;
         if let Some(disk) = &self.renditions {
@@ -175,6 +184,7 @@ impl Cache {
     }
 
     async fn insert_rendition(&self, key: RenditionKey, rendition: &Arc<Rendition>) {
+        let _span = trace::step(Step::Store);
         self.memory
             .insert_rendition(key, Arc::clone(rendition))
             .await;

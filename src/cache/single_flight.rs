@@ -12,6 +12,8 @@ use tokio::time::timeout;
 use crate::cache::key::{RenditionKey, SourceKey};
 use crate::cache::source_record::SourceRecord;
 use crate::cache::wait_budget::WaitBudget;
+use crate::telemetry::trace;
+use crate::telemetry::trace::SpanPlace;
 
 /// Why a flight ended without a result or an error of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,10 +137,12 @@ impl Flights {
             FlightHandle {
                 result,
                 wait_budget,
+                starter,
             },
             joined,
         ) = self.join_or_start(key, own.clone(), work);
         let result = if joined {
+            let _span = trace::wait(starter.as_ref());
             own.join(&wait_budget, result_of(result)).await
         } else {
             result_of(result).await
@@ -188,6 +192,7 @@ impl Flights {
         let handle = FlightHandle {
             result,
             wait_budget: wait_budget.clone(),
+            starter: trace::place(),
         };
         in_flight.insert(key, Box::new(handle.clone()));
         drop(in_flight);
@@ -199,8 +204,9 @@ impl Flights {
             },
             sender,
         };
+        let trace = trace::fork();
         tokio::spawn(async move {
-            let work = WaitBudget::scope(Some(wait_budget), work);
+            let work = WaitBudget::scope(Some(wait_budget), trace::follow(trace, work));
             let result = timeout(FLIGHT_TIMEOUT, work).await;
             let result = result.unwrap_or_else(|_| Err(E::from(FlightLost::Overdue).into()));
             let Flight { slot, sender } = flight;
@@ -215,6 +221,8 @@ impl Flights {
 struct FlightHandle<V, E> {
     result: ResultReceiver<V, E>,
     wait_budget: WaitBudget,
+    /// What the flight was started for.
+    starter: Option<SpanPlace>,
 }
 
 impl<V, E> Clone for FlightHandle<V, E> {
@@ -222,6 +230,7 @@ impl<V, E> Clone for FlightHandle<V, E> {
         FlightHandle {
             result: self.result.clone(),
             wait_budget: self.wait_budget.clone(),
+            starter: self.starter.clone(),
         }
     }
 }

@@ -18,6 +18,8 @@ use crate::cache::state::Cache;
 use crate::cache::stats::{CacheStatus, Stale, Tier};
 use crate::freshness::Validators;
 use crate::source::{FetchOutcome, FetchedSource};
+use crate::telemetry::trace;
+use crate::telemetry::trace::Step;
 
 /// For how long an origin that failed is not asked again, while a stale source can be served.
 const OUTAGE_TTL: Duration = Duration::from_secs(5);
@@ -365,6 +367,7 @@ impl Cache {
         fetched: FetchedSource,
         generation: u64,
     ) -> SourceBytes {
+        let _span = trace::step(Step::Store);
         let bytes = fetched.bytes.clone();
         let hashed = bytes.clone();
         let version = blocking::hash(bytes.len(), move || ContentHash::of(&hashed)).await;

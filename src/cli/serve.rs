@@ -48,6 +48,7 @@ pub async fn serve(
         welcome,
     } = Startup::of(arguments)?;
     let (_logging, level) = telemetry::start(&config.log).map_err(CommandError::new)?;
+    let _traces = telemetry::trace::start(&config.traces).map_err(CommandError::new)?;
     let settings = config.clone();
     // There are as many originals as fetches.
     let fetches = config.fetch.concurrency.get().saturating_mul(2);

@@ -88,6 +88,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// The log.
     pub log: telemetry::Config,
+    /// Traces for OpenTelemetry.
+    pub traces: telemetry::TracesConfig,
 }
 
 /// Section `[defaults]`.

@@ -14,7 +14,7 @@ use crate::source;
 use crate::telemetry;
 
 /// Settings that count after a restart alone: sections, and what of them is no exception.
-const RESTART: [(&str, &[&str]); 11] = [
+const RESTART: [(&str, &[&str]); 12] = [
     ("server", &["server.prefixes", "server.request_timeout"]),
     ("admin.listen", &[]),
     ("zone.origin", &[]),
@@ -26,6 +26,7 @@ const RESTART: [(&str, &[&str]); 11] = [
     ("hosted", &["hosted.token"]),
     ("limits", &["limits.output_side"]),
     ("log.format", &[]),
+    ("traces", &[]),
 ];
 
 /// Settings as they were written: those of the file, with the environment over it.
@@ -130,6 +131,7 @@ impl Config {
                 level: self.log.level,
                 ..running.log.clone()
             },
+            traces: running.traces.clone(),
             ..self
         }
     }
@@ -200,6 +202,7 @@ mod tests {
             ("limits.queue", "9"),
             ("log.level", "'debug'"),
             ("log.format", "'json'"),
+            ("traces.sample_ratio", "0.5"),
         ] {
             let (section, key) = name.rsplit_once('.').expect("a section");
             let (changed, written) = read(&format!("[{section}]\n{key} = {value}\n"));

@@ -43,6 +43,7 @@ fn kind(wanted: &str) -> &str {
         "a string" | "path string" => "text in quotes",
         "a sequence" => "a list in brackets",
         "usize" | "u64" | "u32" => "a whole number of at least 0",
+        "f64" => "a number",
         "u8" => "a whole number from 0 to 255",
         "a nonzero usize" => "a whole number above 0",
         "a nonzero u32" => "a whole number from 1 to 4294967295",

@@ -25,6 +25,8 @@ use crate::response::{
     Body, Cors, ErrorCaching, RepresentationHeaders, RequestTimings, ResponseContext,
 };
 use crate::telemetry::RequestOutcome;
+use crate::telemetry::trace;
+use crate::telemetry::trace::Step;
 use crate::transform::Timings;
 
 /// A response with the outcome that metrics and the access log report.
@@ -152,7 +154,10 @@ impl Pipeline {
         let key = choice.rendition.key;
         let keep = source.record.freshness.is_storable();
         if choice.found.is_none() && keep {
+            let mut span = trace::step(Step::Lookup);
             choice.found = self.cache.get(&key).await;
+            span.set("safelight.tier", "memory");
+            span.set("safelight.hit", choice.found.is_some());
         }
         if let Some(found) = choice.found.take() {
             return Ok((found, None));

@@ -8,6 +8,8 @@ use crate::cpu::{Lane, LaneCounts};
 use crate::hosted::Stats;
 use crate::pipeline::Pipeline;
 use crate::source::FetchCounts;
+use crate::telemetry::trace;
+use crate::telemetry::trace::SpanCounts;
 use crate::worker::WorkerStats;
 
 impl Pipeline {
@@ -72,6 +74,12 @@ impl Pipeline {
         }
         if let Some(hosted) = self.hosted() {
             self.set_images(hosted.stats());
+        }
+        if let Some(spans) = trace::counts() {
+            let SpanCounts { made, sent, failed } = spans;
+            for (event, count) in [("made", made), ("sent", sent), ("failed", failed)] {
+                self.metrics.traces.set_spans(event, count);
+            }
         }
         self.metrics.text()
     }

@@ -392,10 +392,11 @@ impl Pipeline {
             true => without_mac(path),
             false => Cow::Borrowed(path),
         };
-        AccessLog {
+        let is_hosted = !self.is_image_path(head.uri.path()) && self.delivers(head).is_some();
+        let line = AccessLog {
             method: head.method.as_str(),
             path: &path,
-            is_hosted: !self.is_image_path(head.uri.path()) && self.delivers(head).is_some(),
+            is_hosted,
             status,
             bytes: hyper::body::Body::size_hint(response.body()).lower(),
             duration,
@@ -403,8 +404,9 @@ impl Pipeline {
             flow: flow.map(|flow| &*flow.name),
             code: error.map_or("", |error| error.info().code),
             error: &error.map_or_else(String::new, Error::to_string),
-        }
-        .log();
+        };
+        line.log();
+        line.trace(|| self.prefixes.of(head.uri.path()));
     }
 }
 

@@ -14,6 +14,8 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::workers::{Asker, BACKGROUND_TIMEOUT, Urgency};
 use crate::policy;
 use crate::telemetry::RenderStep;
+use crate::telemetry::trace;
+use crate::telemetry::trace::Step;
 use crate::transform::{Encoded, HintFiles, SaliencyMapPlan, Source, Timings, TransformError};
 use crate::worker::Job;
 
@@ -42,6 +44,7 @@ impl Pipeline {
         task: RenderTask,
         found: CachedSource,
     ) -> Result<RenderOutput, FlightError<Error>> {
+        let _span = trace::step(Step::Render);
         let expected = Arc::clone(&found.record);
         let urgency = match task.priority {
             Priority::Foreground => Urgency::foreground(self.request_timeout).asked_by(task.asker),

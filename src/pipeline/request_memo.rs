@@ -20,6 +20,8 @@ use crate::policy::Job;
 use crate::request::{ImageRequest, RequestKey, RequestKeyRef, Vary};
 use crate::response::{Lifetime, RepresentationHeaders};
 use crate::signature;
+use crate::telemetry::trace;
+use crate::telemetry::trace::Step;
 use crate::transform::Plan;
 
 /// The memory of all entries together, in bytes: about 4000 entries.
@@ -128,7 +130,10 @@ impl Pipeline {
         {
             return resolved;
         }
-        let resolved = match ImageRequest::of(&key, &self.prefixes, &self.extensions) {
+        let parsing = trace::step(Step::Parse);
+        let parsed = ImageRequest::of(&key, &self.prefixes, &self.extensions);
+        drop(parsing);
+        let resolved = match parsed {
             Ok(request) => self.resolve_request(&request),
             Err(error) => ResolvedRequest::failed(error.into()),
         };
@@ -137,6 +142,7 @@ impl Pipeline {
 
     /// What the policy makes of a request.
     pub(super) fn resolve_request(&self, request: &ImageRequest) -> ResolvedRequest {
+        let _span = trace::step(Step::Approve);
         let admitted = self.policy.admit(request).map(AdmittedRequest::new);
         ResolvedRequest {
             vary: self.policy.vary(request),

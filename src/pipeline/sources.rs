@@ -16,6 +16,8 @@ use crate::pipeline::context::RequestContext;
 use crate::pipeline::request_memo::AdmittedRequest;
 use crate::policy::ApprovedSource;
 use crate::source::{BusyReason, FetchOutcome, FileKind, IdleReservation, SourceError};
+use crate::telemetry::trace;
+use crate::telemetry::trace::Step;
 use crate::transform::{HeadFormat, SourceFormat, UnsupportedFormat, sniff_head};
 
 /// The source of a request, and how long it took to get.
@@ -49,6 +51,7 @@ impl Pipeline {
         admitted: &AdmittedRequest,
         context: &RequestContext,
     ) -> Result<SourceLookup, FlightError<Error>> {
+        let mut span = trace::step(Step::Source);
         let source = match self.cache.get_source(&admitted.name.key).await {
             Some(source) => source,
             None => {
@@ -60,10 +63,12 @@ impl Pipeline {
             }
         };
         if let Some(stale) = source.stale {
-            self.metrics.caches.record_stale(match stale {
+            let reason = match stale {
                 Stale::Revalidating => "revalidating",
                 Stale::OriginFailed => "origin-failed",
-            });
+            };
+            self.metrics.caches.record_stale(reason);
+            span.set("safelight.stale", reason);
         }
         Ok(SourceLookup {
             source,
@@ -124,6 +129,7 @@ impl Pipeline {
     pub(crate) fn fetch(self: &Arc<Self>, source: ApprovedSource) -> impl Fetch<Error> + use<> {
         let pipeline = Arc::clone(self);
         move |known: Option<Validators>| async move {
+            let mut span = trace::step(Step::Fetch);
             let answer = pipeline.sources.fetch(&source, known.as_ref());
             let answer = answer.await.map_err(Error::from);
             let (result, bytes) = match &answer {
@@ -137,6 +143,10 @@ impl Pipeline {
                 }
             };
             pipeline.metrics.work.record_fetch(result, bytes);
+            span.set("safelight.result", result);
+            if answer.is_err() {
+                span.fail(result);
+            }
             answer
         }
     }

@@ -12,7 +12,9 @@ use crate::cpu::{Completion, CpuError, Priority, QueuePlace};
 use crate::deadline::{Deadline, Stage, Timeout};
 use crate::error::Error;
 use crate::pipeline::{Config, Pipeline};
-use crate::transform::{Cost, Encoded, Limits, Source, TransformError};
+use crate::telemetry::trace;
+use crate::telemetry::trace::Step;
+use crate::transform::{Cost, Encoded, Limits, Source, Timings, TransformError};
 use crate::worker::{
     Answer, Death, Isolation, Job, Order, ProcessConfig, Report, Sink, WorkerError, Workers,
     no_sink,
@@ -147,6 +149,7 @@ impl Pipeline {
         limits: Limits,
         urgency: Urgency,
     ) -> Result<Source, Error> {
+        let _span = trace::step(Step::Open);
         let cost = Source::cost_of_open(&bytes);
         let job = Job::Open { bytes, limits };
         let done = self.run_isolated(cost, urgency, job).await?;
@@ -163,6 +166,7 @@ impl Pipeline {
         urgency: Urgency,
         job: Job,
     ) -> Result<Encoded, Error> {
+        let mut span = trace::step(Step::Transform);
         let done = self.run_isolated(cost, urgency, job).await?;
         let encoded = match done.answer {
             Answer::Encoded(Err(TransformError::OutOfTime)) => {
@@ -171,6 +175,8 @@ impl Pipeline {
             Answer::Encoded(made) => made?,
             _ => return Err(CpuError::Panicked.into()),
         };
+        record_steps(done.started, encoded.timings);
+        span.set("safelight.format", encoded.format.extension());
         if let Some(cpu_time) = done.cpu_time {
             let format = encoded.format.extension();
             self.metrics
@@ -226,6 +232,7 @@ impl Pipeline {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Completion<T>, Error> {
         let cost = urgency.cost(cost);
+        let queued = Instant::now();
         let started = Arc::new(OnceLock::new());
         let starts = Arc::clone(&started);
         let work = move || {
@@ -233,7 +240,13 @@ impl Pipeline {
             work()
         };
         let run = self.cpu.run(cost, work);
-        let Ok(done) = urgency.deadline.bound(Stage::Render, run).await else {
+        let run = urgency.deadline.bound(Stage::Render, run).await;
+        let wait = started
+            .get()
+            .unwrap_or(&Instant::now())
+            .duration_since(queued);
+        trace::record(Step::Queue, queued, wait);
+        let Ok(done) = run else {
             return Err(self.out_of_time(started.get().copied(), urgency));
         };
         done.map_err(|error| self.count_rejection(error))
@@ -252,5 +265,23 @@ impl Pipeline {
             self.metrics.work.record_cpu_rejection(reason.word());
         }
         error.into()
+    }
+}
+
+/// Records the steps of a render, one after the other: row by row they take turns, and only their sums are known.
+fn record_steps(started: Instant, timings: Timings) {
+    let Timings {
+        decode,
+        resize,
+        encode,
+    } = timings;
+    let mut next = started;
+    for (step, took) in [
+        (Step::Decode, decode),
+        (Step::Resize, resize),
+        (Step::Encode, encode),
+    ] {
+        trace::record(step, next, took);
+        next += took;
     }
 }

@@ -36,6 +36,16 @@ impl Prefixes {
         self.0.first().map(String::as_str)
     }
 
+    /// The prefix that a path has, or the path of the Next.js optimizer.
+    pub(crate) fn of(&self, path: &str) -> Option<&str> {
+        if is_next_image(path) {
+            return Some(NEXT_IMAGE);
+        }
+        let ours = self.0.iter().map(String::as_str);
+        ours.filter(|prefix| path.starts_with(prefix))
+            .max_by_key(|prefix| prefix.len())
+    }
+
     /// Whether images are served at a path: one under a prefix, or that of the Next.js optimizer.
     pub(crate) fn is_image_path(&self, path: &str) -> bool {
         is_next_image(path) || self.strip(path).is_some()

@@ -36,6 +36,8 @@ use crate::pipeline::Pipeline;
 use crate::response;
 use crate::response::Body;
 use crate::telemetry::LogRate;
+use crate::telemetry::trace;
+use crate::telemetry::trace::RequestTrace;
 
 use idle::EVICTION_GRACE;
 use idle::IDLE_GRACE;
@@ -221,9 +223,18 @@ impl Handler {
                 async move {
                     let takes = |_: &Arc<Api>| Api::takes(request.uri().path());
                     let Service { pipeline, api } = handler.live.get();
-                    Ok::<_, Infallible>(match api.filter(takes) {
-                        Some(api) => Box::pin(answer_api(&api, request, busy)).await,
-                        None => answer(&pipeline, request, peer, busy).await,
+                    let api = api.filter(takes);
+                    Ok::<_, Infallible>(match (trace::of_request(&request), api) {
+                        (None, Some(api)) => Box::pin(answer_api(&api, request, busy)).await,
+                        (None, None) => answer(&pipeline, request, peer, busy).await,
+                        (Some(trace), Some(api)) => {
+                            let work = answer_api(&api, request, busy);
+                            Box::pin(traced(trace, work)).await
+                        }
+                        (Some(trace), None) => {
+                            let work = answer(&pipeline, request, peer, busy);
+                            Box::pin(traced(trace, work)).await
+                        }
                     })
                 }
             })
@@ -337,6 +348,16 @@ fn builder(config: &Config) -> auto::Builder<StreamExecutor> {
         .keep_alive_interval(config.header_timeout.duration())
         .keep_alive_timeout(config.header_timeout.duration());
     builder
+}
+
+/// Answers a request, and records how.
+async fn traced(
+    trace: RequestTrace,
+    work: impl Future<Output = Response<PacedBody>>,
+) -> Response<PacedBody> {
+    let answer = trace.follow(work).await;
+    trace.end(answer.status().as_u16());
+    answer
 }
 
 async fn answer(

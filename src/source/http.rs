@@ -1,6 +1,7 @@
 //! Web servers as origins: one request, one response. A redirect is returned to the caller, who decides whether to follow it.
 //!
-//! Nothing of the client's request is forwarded: no cookies, no credentials, no referrer, no headers.
+//! Nothing of the client's request is forwarded: no cookies, no credentials, no referrer, no headers; but the trace that it belongs to, where there are
+//! traces.
 
 use std::error::Error;
 use std::io;
@@ -30,6 +31,7 @@ use crate::source::egress::{AddressDenial, EgressPolicy, EgressResolver};
 use crate::source::error::{FetchStage, SourceError};
 use crate::source::outcome::{Metadata, OriginResponse};
 use crate::source::setup::SetupError;
+use crate::telemetry::trace;
 
 /// What the decoders read, the best format first. Any other type is better than a 406.
 const ACCEPT: &str =
@@ -141,13 +143,21 @@ impl HttpClient {
             &self.client
         };
         let send = async |client: &Client| {
+            let mut headers = headers.clone();
+            let mut span = trace::call(&method, || url.to_string(), &mut headers);
             let request = client
                 .request(method.clone(), without_credentials(url))
-                .headers(headers.clone())
+                .headers(headers)
                 .send();
             let timeout = context.config.first_byte_timeout.duration();
             let deadline = context.deadline.within(timeout);
-            deadline.bound(FetchStage::FirstByte, request).await
+            let response = deadline.bound(FetchStage::FirstByte, request).await;
+            match &response {
+                Ok(Ok(response)) => span.set_answer(response.status().as_u16()),
+                Ok(Err(_)) => span.fail("no-answer"),
+                Err(_) => span.fail("timeout"),
+            }
+            response
         };
         let response = match send(pooled).await? {
             // The origin closed a pooled connection just before it was used again.

@@ -2,7 +2,7 @@
 //!
 //! Never requests a URL that the allowlist has not approved; a redirect needs an approval of its own, because the origin's wish is no permission.
 //! Never connects an allowed origin to a private address unless `fetch.private_networks` says so. Never holds more bytes than the limit for one
-//! source, and than the limit for all sources. Never forwards anything of the client's request.
+//! source, and than the limit for all sources. Never forwards anything of the client's request but the trace that it belongs to.
 
 use std::collections::HashMap;
 use std::sync::Arc;

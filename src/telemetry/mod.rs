@@ -1,11 +1,12 @@
-//! Logs and metrics: one log line for each request, and metrics for Prometheus. Every text that is a URL or contains one is [`redacted`] before it is
-//! logged, because queries contain signatures, and a password may stand before the host.
+//! Logs, metrics and traces: one log line for each request, metrics for Prometheus, and spans for OpenTelemetry. Every text that is a URL or contains
+//! one is [`redacted`] before it is logged, because queries contain signatures, and a password may stand before the host.
 
 mod config;
 mod log_writer;
 mod metrics;
 mod rate;
 mod redaction;
+pub(crate) mod trace;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -27,6 +28,7 @@ pub(crate) use metrics::RequestOutcome;
 pub(crate) use metrics::UploadStep;
 pub(crate) use rate::LogRate;
 pub(crate) use redaction::redacted;
+pub(crate) use trace::TracesConfig;
 
 /// Why `log.level` cannot be read.
 #[derive(Debug)]
@@ -166,15 +168,42 @@ pub(crate) struct AccessLog<'a> {
 }
 
 impl AccessLog<'_> {
+    /// The path without secrets, and no longer than may be.
+    fn short_path(&self) -> Cow<'_, str> {
+        let path = match self.is_hosted {
+            true => Cow::Borrowed(self.path),
+            false => redacted(self.path),
+        };
+        match shortened(&path) {
+            Cow::Owned(start) => Cow::Owned(start),
+            Cow::Borrowed(_) => path,
+        }
+    }
+
+    /// Puts what the line says into the span of the request, if it is recorded. `route` is what the paths of its kind have in common.
+    pub(crate) fn trace<'a>(&self, route: impl FnOnce() -> Option<&'a str>) {
+        if !trace::is_recorded() {
+            return;
+        }
+        trace::note("url.path", self.short_path().into_owned());
+        trace::note("safelight.cache", self.cache);
+        match (self.flow, route()) {
+            (Some(route), _) | (None, Some(route)) => trace::note("http.route", route.to_owned()),
+            (None, None) => {}
+        }
+        if !self.code.is_empty() {
+            trace::note("safelight.error", self.code);
+        }
+    }
+
     /// Writes the line.
     pub(crate) fn log(&self) {
         if !tracing::enabled!(tracing::Level::INFO) {
             return;
         }
+        let path = &*self.short_path();
         let AccessLog {
             method,
-            path,
-            is_hosted,
             status,
             bytes,
             duration,
@@ -182,13 +211,9 @@ impl AccessLog<'_> {
             flow,
             code,
             error,
+            ..
         } = *self;
         let method = &*shortened(method);
-        let path = match is_hosted {
-            true => Cow::Borrowed(path),
-            false => redacted(path),
-        };
-        let path = &*shortened(&path);
         let ms = duration.as_secs_f64() * 1000.0;
         let ms = (ms * 100.0).round() / 100.0;
         if error.is_empty() {

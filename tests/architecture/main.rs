@@ -31,12 +31,15 @@ const MODULES: [(&str, &[&str]); 33] = [
     ("memfd", &[]),
     ("files", &[]),
     ("outbound", &[]),
+    // `outbound`: spans are sent to a collector.
+    ("telemetry", &["outbound"]),
     ("options", &[]),
     // `signature`, here and below: URLs may be signed.
     ("request", &["signature", "options"]),
     ("freshness", &[]),
     // `outbound`, here and below: all outgoing HTTP has the same client settings. `freshness`: dates that HTTP can write.
-    ("bucket", &["outbound", "freshness"]),
+    // `telemetry`, here and below: each step is a span, and each request for a source has the trace in its header.
+    ("bucket", &["outbound", "telemetry", "freshness"]),
     // `bucket`: a URL that spells a configured bucket is told from others by the bucket's own addresses.
     ("policy", &["signature", "options", "request", "bucket"]),
     // `units`, here and below: sizes and times in settings are typed. `files`, here and in `cache`: no link leads out of a folder. `request`:
@@ -48,6 +51,7 @@ const MODULES: [(&str, &[&str]); 33] = [
             "deadline",
             "files",
             "outbound",
+            "telemetry",
             "request",
             "freshness",
             "bucket",
@@ -66,6 +70,7 @@ const MODULES: [(&str, &[&str]); 33] = [
         &[
             "units",
             "files",
+            "telemetry",
             "options",
             "bucket",
             "policy",
@@ -101,7 +106,6 @@ const MODULES: [(&str, &[&str]); 33] = [
             "deadline",
         ],
     ),
-    ("telemetry", &[]),
     // `transform`: the times of its steps are told in `Server-Timing`. `source`: originals are passed on while they arrive.
     (
         "response",

@@ -49,6 +49,7 @@ mod slow_bucket;
 mod sources;
 mod startup;
 mod support;
+mod traces;
 mod transfers;
 mod urls;
 mod warm_command;

@@ -34,7 +34,9 @@ pub(super) fn check(config: &Config, file: Option<&Path>) -> Result<(), CommandE
         ("the disk cache", cache),
         ("the index of hosted images", index),
     ];
-    for (what, path) in own.into_iter().chain(tokens) {
+    let headers = config.traces.headers_file.as_deref();
+    let headers = [("the header fields for a collector", headers)];
+    for (what, path) in own.into_iter().chain(headers).chain(tokens) {
         let Some(path) = path.map(real_path) else {
             continue;
         };

@@ -5,6 +5,7 @@ mod images;
 mod processes;
 mod registrar;
 mod requests;
+mod traces;
 mod uploads;
 mod webhooks;
 mod work;
@@ -19,6 +20,7 @@ pub(super) use images::ImageMetrics;
 pub(super) use processes::ProcessMetrics;
 pub(super) use requests::RequestMetrics;
 pub(crate) use requests::RequestOutcome;
+pub(super) use traces::TraceMetrics;
 pub(super) use uploads::UploadMetrics;
 pub(crate) use uploads::UploadStep;
 pub(super) use webhooks::WebhookMetrics;
@@ -42,6 +44,8 @@ pub struct Metrics {
     pub caches: CacheMetrics,
     /// Of the store and of the index of hosted images.
     pub images: ImageMetrics,
+    /// Of traces.
+    pub traces: TraceMetrics,
 }
 
 impl Default for Metrics {
@@ -56,6 +60,7 @@ impl Default for Metrics {
             webhooks: WebhookMetrics::new(names),
             caches: CacheMetrics::new(names),
             images: ImageMetrics::new(names),
+            traces: TraceMetrics::new(names),
             registry,
         }
     }

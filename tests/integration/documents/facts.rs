@@ -31,7 +31,7 @@ fn settings() -> BTreeSet<String> {
     settings
 }
 
-const SECTIONS: [&str; 18] = [
+const SECTIONS: [&str; 19] = [
     "server",
     "clients",
     "admin",
@@ -50,6 +50,7 @@ const SECTIONS: [&str; 18] = [
     "hosted",
     "limits",
     "log",
+    "traces",
 ];
 
 /// The setting that a text names, if it looks like one: `cache.disk.path`, `zone.origin = "file:DIR"`, `SAFELIGHT__ZONE__ORIGIN`.

@@ -1,6 +1,7 @@
 //! What the tests use: a proxy, scripted origins, a bucket server, the real binary, pictures, and a client.
 
 pub mod client;
+pub mod collector;
 pub mod long;
 pub mod memory_s3;
 pub mod metrics;

@@ -1,0 +1,122 @@
+//! Sends spans to the collector, from the one thread of the queue of spans. That thread has a runtime of its own, so that no request shares a thread with
+//! it. What the collector does not take is counted, and not sent again: later spans tell more than old ones.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hyper::HeaderMap;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use prost::Message;
+use reqwest::Client;
+use tokio::runtime::{Builder, Runtime};
+use url::Url;
+
+use super::tracer::count_batch;
+use crate::outbound::{Resolver, USER_AGENT, client, root_cause};
+
+/// The longest that the collector may take for one message.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The most of an answer of the collector that is read, in bytes, so that its connection can be used again.
+const MAX_ANSWER: usize = 64 << 10;
+
+/// Sends spans to a collector.
+pub(super) struct Exporter {
+    runtime: Runtime,
+    client: Client,
+    url: Url,
+    fields: HeaderMap,
+    resource: ResourceAttributesWithSchema,
+    /// Whether the last message was not taken.
+    is_failing: AtomicBool,
+}
+
+impl Exporter {
+    /// Sends nothing yet.
+    ///
+    /// # Errors
+    /// The system gives no runtime or client.
+    pub(super) fn new(url: &Url, mut fields: HeaderMap, resource: &Resource) -> io::Result<Self> {
+        let kind = HeaderValue::from_static("application/x-protobuf");
+        fields.insert(CONTENT_TYPE, kind);
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let client = client()
+            .user_agent(USER_AGENT)
+            .dns_resolver(Resolver::default())
+            .timeout(TIMEOUT)
+            .build()
+            .map_err(|error| io::Error::other(root_cause(&error)))?;
+        Ok(Exporter {
+            runtime,
+            client,
+            url: url.clone(),
+            fields,
+            resource: ResourceAttributesWithSchema::from(resource),
+            is_failing: AtomicBool::new(false),
+        })
+    }
+
+    async fn send(&self, spans: Vec<SpanData>) -> Result<(), String> {
+        let message = ExportTraceServiceRequest {
+            resource_spans: group_spans_by_resource_and_scope(spans, &self.resource),
+        };
+        let request = self.client.post(self.url.clone());
+        let request = request.headers(self.fields.clone());
+        let answer = request.body(message.encode_to_vec()).send().await;
+        let mut answer = answer.map_err(|error| root_cause(&error.without_url()))?;
+        let status = answer.status();
+        let mut read = 0;
+        while let Ok(Some(part)) = answer.chunk().await {
+            read += part.len();
+            if read > MAX_ANSWER {
+                break;
+            }
+        }
+        match status.is_success() {
+            true => Ok(()),
+            false => Err(format!("it answered {}", status.as_u16())),
+        }
+    }
+
+    /// Logs the first failure of several in a row, and that there are no more.
+    fn report(&self, outcome: &Result<(), String>) {
+        let was_failing = self.is_failing.swap(outcome.is_err(), Ordering::Relaxed);
+        let collector = self.url.host_str().unwrap_or_default();
+        match outcome {
+            Err(reason) if !was_failing => {
+                tracing::warn!(
+                    collector,
+                    reason,
+                    "the collector does not take traces: they are lost until it does"
+                );
+            }
+            Ok(()) if was_failing => tracing::info!(collector, "the collector takes traces again"),
+            _ => {}
+        }
+    }
+}
+
+impl SpanExporter for Exporter {
+    /// Returns when the collector has answered, or has not in time. The future does not wait: its thread does.
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let count = batch.len();
+        let outcome = self.runtime.block_on(self.send(batch));
+        self.report(&outcome);
+        count_batch(count, outcome.is_ok());
+        outcome.map_err(OTelSdkError::InternalFailure)
+    }
+}
+
+impl fmt::Debug for Exporter {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Exporter").finish_non_exhaustive()
+    }
+}

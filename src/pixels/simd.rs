@@ -40,6 +40,8 @@ pub(crate) trait Simd {
 
     fn multiply(a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
+    fn divide(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
     /// `a * b + c`
     fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
 
@@ -108,6 +110,11 @@ impl Simd for Baseline {
     #[inline(always)]
     fn multiply(a: Lane, b: Lane) -> Lane {
         std::array::from_fn(|at| a[at] * b[at])
+    }
+
+    #[inline(always)]
+    fn divide(a: Lane, b: Lane) -> Lane {
+        std::array::from_fn(|at| a[at] / b[at])
     }
 
     #[inline(always)]
@@ -195,6 +202,12 @@ impl Simd for Avx2 {
     fn multiply(a: Self::Vector, b: Self::Vector) -> Self::Vector {
         // SAFETY: the processor has AVX.
         unsafe { avx::_mm256_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn divide(a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: the processor has AVX.
+        unsafe { avx::_mm256_div_ps(a, b) }
     }
 
     #[inline(always)]
@@ -294,12 +307,13 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     #[test]
     fn every_machine_says_the_same() {
-        fn said<M: Simd>([a, b, c]: [&Lane; 3]) -> [Lane; 8] {
+        fn said<M: Simd>([a, b, c]: [&Lane; 3]) -> [Lane; 9] {
             let [a, b, c] = [a, b, c].map(M::load);
             let made = [
                 M::add(a, b),
                 M::subtract(a, b),
                 M::multiply(a, b),
+                M::divide(a, M::add(M::multiply(b, b), M::splat(1.0))),
                 M::multiply_add(a, b, c),
                 M::least(a, b),
                 M::greatest(a, b),

@@ -88,7 +88,7 @@ pub(crate) fn seal(file: File) -> io::Result<SealedBytes> {
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) use self::linux::{copy, map, of_length};
+pub(crate) use self::linux::{copy, map, map_for_good, of_length};
 
 /// Elsewhere there are no such mappings.
 #[cfg(not(target_os = "linux"))]
@@ -157,6 +157,31 @@ mod linux {
             return Err(io::Error::other("the file has another length"));
         }
         Ok(Bytes::from_owner(mapping))
+    }
+
+    /// A file that another process writes now and then, and that is never unmapped. What is read of it must be what is there at that time: the other process
+    /// writes only while this one waits for it, and reads nothing.
+    pub(crate) fn map_for_good(file: impl AsFd, length: u64) -> io::Result<&'static [u8]> {
+        let fixed = SealFlags::GROW | SealFlags::SHRINK;
+        if !fcntl_get_seals(&file)?.contains(fixed) {
+            return Err(io::Error::other("the file can change its length"));
+        }
+        let length = usize::try_from(length).map_err(io::Error::other)?;
+        if u64::try_from(rustix::fs::fstat(&file)?.st_size) != u64::try_from(length) {
+            return Err(io::Error::other("the file has another length"));
+        }
+        // SAFETY: a new mapping at an address that the system chooses, of a file that stays as long as it is.
+        unsafe {
+            let start = mmap(
+                ptr::null_mut(),
+                length,
+                ProtFlags::READ,
+                MapFlags::SHARED,
+                file,
+                0,
+            )?;
+            Ok(slice::from_raw_parts(start.cast(), length))
+        }
     }
 
     /// A mapping of a whole file that is sealed against writing and shrinking, so that all of it is there and never changes.

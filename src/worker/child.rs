@@ -10,6 +10,7 @@ use std::panic;
 use std::panic::AssertUnwindSafe;
 use std::thread;
 use std::time::{Duration, Instant};
+use std::vec;
 
 use bytes::Bytes;
 
@@ -17,7 +18,7 @@ use crate::allocator;
 use crate::memfd;
 use crate::transform::{Budget, Encoded, TransformError, open_fonts};
 use crate::worker::confinement::{close_inherited, confine};
-use crate::worker::wire::{Call, FileForm, Message, Reply, SHORT, Setup, receive, send};
+use crate::worker::wire::{Call, FileForm, Message, ORDERS, Reply, SHORT, Setup, receive, send};
 use crate::worker::{Answer, Job};
 
 /// The stack of the thread that renders: as that of the threads of the server, see `cpu`.
@@ -44,6 +45,8 @@ pub fn serve_jobs() -> io::Result<()> {
         ..
     } = receive::<Setup>(&socket, None)?;
     let file = descriptors.pop().ok_or(io::ErrorKind::InvalidInput)?;
+    let orders = descriptors.pop().ok_or(io::ErrorKind::InvalidInput)?;
+    let orders = memfd::map_for_good(orders, ORDERS)?;
     if setup.draws {
         open_fonts();
     }
@@ -55,7 +58,7 @@ pub fn serve_jobs() -> io::Result<()> {
     cpu_time();
     let hello = confine(&setup);
     send(&outlet.socket, None, &hello, &[], &[])?;
-    let work = move || serve(&outlet);
+    let work = move || serve(&outlet, orders);
     let worker = thread::Builder::new()
         .stack_size(STACK_BYTES)
         .spawn(work)?
@@ -63,7 +66,7 @@ pub fn serve_jobs() -> io::Result<()> {
     worker.unwrap_or_else(|_| Err(io::Error::other("the worker panicked")))
 }
 
-fn serve(outlet: &Outlet) -> io::Result<()> {
+fn serve(outlet: &Outlet, orders: &'static [u8]) -> io::Result<()> {
     loop {
         let message = match receive::<Call>(&outlet.socket, None) {
             Ok(message) => message,
@@ -73,8 +76,12 @@ fn serve(outlet: &Outlet) -> io::Result<()> {
         match message.value {
             Call::Do { job, time, files } => {
                 let budget = Budget::until(Instant::now() + time);
-                let job = with_files(*job, &files, message.short.into(), message.descriptors)?;
-                outlet.run(job, &budget)?;
+                let inlet = Inlet {
+                    orders,
+                    short: message.short.into(),
+                    descriptors: message.descriptors.into_iter(),
+                };
+                outlet.run(inlet.give_to(*job, &files)?, &budget)?;
             }
             // Of a batch that was broken off.
             Call::Next(_) => {}
@@ -86,30 +93,45 @@ fn serve(outlet: &Outlet) -> io::Result<()> {
     }
 }
 
-/// Gives a job its files.
-fn with_files(
-    mut job: Job,
-    forms: &[FileForm],
-    mut short: Bytes,
-    descriptors: Vec<OwnedFd>,
-) -> io::Result<Job> {
-    let mut descriptors = descriptors.into_iter();
-    for (file, form) in job.files().into_iter().zip(forms) {
-        *file = match *form {
+/// Where the files of a job are.
+struct Inlet {
+    /// The file into which the server writes.
+    orders: &'static [u8],
+    short: Bytes,
+    descriptors: vec::IntoIter<OwnedFd>,
+}
+
+impl Inlet {
+    /// Gives a job its files.
+    fn give_to(mut self, mut job: Job, forms: &[FileForm]) -> io::Result<Job> {
+        for (file, form) in job.files().into_iter().zip(forms) {
+            *file = self.file(*form)?;
+        }
+        Ok(job)
+    }
+
+    fn file(&mut self, form: FileForm) -> io::Result<Bytes> {
+        let number = |number| usize::try_from(number).map_err(io::Error::other);
+        match form {
             FileForm::Short(length) => {
-                let length = usize::try_from(length).map_err(io::Error::other)?;
-                if length > short.len() {
+                let length = number(length)?;
+                if length > self.short.len() {
                     return Err(io::ErrorKind::InvalidData.into());
                 }
-                short.split_to(length)
+                Ok(self.short.split_to(length))
+            }
+            FileForm::Placed { start, length } => {
+                let rest = self.orders.get(number(start)?..);
+                let file = rest.and_then(|rest| rest.get(..usize::try_from(length).ok()?));
+                file.map(Bytes::from_static)
+                    .ok_or_else(|| io::ErrorKind::InvalidData.into())
             }
             FileForm::Shared(length) => {
-                let descriptor = descriptors.next().ok_or(io::ErrorKind::InvalidData)?;
-                memfd::map(&descriptor, length)?
+                let descriptor = self.descriptors.next().ok_or(io::ErrorKind::InvalidData)?;
+                memfd::map(&descriptor, length)
             }
-        };
+        }
     }
-    Ok(job)
 }
 
 impl Outlet {
@@ -179,12 +201,16 @@ impl Outlet {
 }
 
 impl Answer {
-    /// Takes the file out of an answer.
+    /// Takes the file out of an answer. That of a source stays where it is: the server has it, and writes the next one in its place.
     fn take_file(&mut self) -> Option<Vec<u8>> {
         match self {
             Answer::Encoded(Ok(encoded)) => Some(encoded.take_file()),
             Answer::Stripped(file) => file.take(),
-            Answer::Source(_) | Answer::Encoded(Err(_)) | Answer::Done => None,
+            Answer::Source(Ok(source)) => {
+                *source.file() = Bytes::new();
+                None
+            }
+            Answer::Source(Err(_)) | Answer::Encoded(Err(_)) | Answer::Done => None,
         }
     }
 }

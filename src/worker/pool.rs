@@ -38,8 +38,10 @@ pub(crate) struct Pool {
 struct Shared {
     config: ProcessConfig,
     state: Mutex<State>,
-    /// A process is ready, or one is wanted.
-    changed: Condvar,
+    /// A process is ready, or may be started.
+    ready: Condvar,
+    /// A process is to be started, or the pool closes.
+    wanted: Condvar,
     blocked: Mutex<BlockedSources>,
     counts: Counts,
 }
@@ -104,7 +106,8 @@ impl Pool {
         let shared = Arc::new(Shared {
             config,
             state: Mutex::new(state),
-            changed: Condvar::new(),
+            ready: Condvar::new(),
+            wanted: Condvar::new(),
             blocked: Mutex::default(),
             counts: Counts::default(),
         });
@@ -238,7 +241,8 @@ impl Drop for Pool {
     /// Ends the thread that starts processes, and with it all processes.
     fn drop(&mut self) {
         self.shared.lock().is_closing = true;
-        self.shared.changed.notify_all();
+        self.shared.ready.notify_all();
+        self.shared.wanted.notify_all();
     }
 }
 
@@ -284,7 +288,7 @@ impl Shared {
         while !state.is_closing {
             let is_idle = !state.foreground.wants();
             if is_idle && !state.idle.wants() {
-                let waited = self.changed.wait(state);
+                let waited = self.wanted.wait(state);
                 state = waited.unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
@@ -297,7 +301,7 @@ impl Shared {
             state = self.lock();
             if let Ok(process) = started {
                 state.class(is_idle).ready.push(process);
-                self.changed.notify_all();
+                self.ready.notify_all();
             }
         }
         let ready = [
@@ -325,17 +329,17 @@ impl Shared {
                 class.waiting -= 1;
                 class.busy += 1;
                 if class.wants() {
-                    self.changed.notify_all();
+                    self.wanted.notify_one();
                 }
                 return Ok(process);
             }
-            self.changed.notify_all();
+            self.wanted.notify_one();
             let left = patience.saturating_duration_since(Instant::now());
             if left.is_zero() || state.is_closing {
                 state.class(is_idle).waiting -= 1;
                 return Err(WorkerError::Unavailable);
             }
-            let waited = self.changed.wait_timeout(state, left);
+            let waited = self.ready.wait_timeout(state, left);
             (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -363,7 +367,7 @@ impl Shared {
                 Some(process)
             }
         };
-        self.changed.notify_all();
+        self.notify(is_idle);
         drop(retired);
     }
 
@@ -373,7 +377,22 @@ impl Shared {
         let class = state.class(is_idle);
         class.busy = class.busy.saturating_sub(1);
         drop(state);
-        self.changed.notify_all();
+        self.notify(is_idle);
+    }
+
+    /// Wakes those for whom it matters that a process has become free or has ended.
+    fn notify(&self, is_idle: bool) {
+        let mut state = self.lock();
+        let class = state.class(is_idle);
+        let (is_awaited, is_wanted) = (class.waiting > 0, class.wants());
+        drop(state);
+        if is_awaited {
+            // Both kinds of work wait here.
+            self.ready.notify_all();
+        }
+        if is_wanted {
+            self.wanted.notify_one();
+        }
     }
 
     fn blocked(&self) -> MutexGuard<'_, BlockedSources> {

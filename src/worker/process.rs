@@ -14,13 +14,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rustix::fs::{FallocateFlags, fallocate};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::memfd;
 use crate::transform::{SourceFormat, sniff};
 use crate::worker::answer::Expectation;
 use crate::worker::death::Death;
-use crate::worker::wire::{Call, FileForm, Hello, Message, Reply, SHORT, Setup, receive, send};
+use crate::worker::wire::{
+    Call, FileForm, Hello, Message, ORDERS, Reply, SHORT, Setup, receive, send,
+};
 use crate::worker::{Job, Order, Report, Sink};
 
 /// How long a new process may take until it is ready. Fonts are read meanwhile.
@@ -47,6 +50,8 @@ const GROWN: u64 = (24 << 20) / PAGE;
 pub(super) struct Process {
     child: Child,
     socket: UnixStream,
+    /// What the worker reads is written here by the server, if it is not in a file of its own.
+    orders: File,
     /// What is too long for a message is written here by the worker.
     answers: File,
     /// Standard error: the last words.
@@ -55,6 +60,8 @@ pub(super) struct Process {
     size: File,
     /// The longest file that it may ever write.
     longest: u64,
+    /// The most address space that it may ever have.
+    widest: Option<u64>,
     pub hello: Hello,
     /// Jobs so far.
     pub jobs: u32,
@@ -92,6 +99,7 @@ impl Process {
     /// Starts a process, and waits until it is ready. It is killed when the calling thread ends.
     pub(super) fn start(program: &Path, setup: Setup) -> io::Result<Process> {
         let (socket, theirs) = UnixStream::pair()?;
+        let orders = memfd::of_length("orders", ORDERS)?;
         let answers = memfd::create("answers")?;
         let words = memfd::of_length("words", WORDS)?;
         let child = Command::new(program)
@@ -107,10 +115,12 @@ impl Process {
         let mut process = Process {
             child,
             socket,
+            orders,
             answers,
             words,
             size,
             longest: setup.most,
+            widest: getrlimit(Resource::As).maximum,
             hello: Hello {
                 seccomp: Ok(()),
                 landlock: Ok(()),
@@ -121,8 +131,8 @@ impl Process {
             has_worked: false,
         };
         let until = Some(Instant::now() + START);
-        let descriptor = [process.answers.as_fd()];
-        send(&process.socket, until, &setup, &[], &descriptor)?;
+        let descriptors = [process.orders.as_fd(), process.answers.as_fd()];
+        send(&process.socket, until, &setup, &[], &descriptors)?;
         let hello = receive(&process.socket, until)?;
         process.hello = hello.value;
         process.own = process.pages()?.own;
@@ -181,18 +191,28 @@ impl Process {
     fn order(&self, mut job: Job, deadline: Instant, patience: Instant) -> Result<(), Failure> {
         let files: Vec<Bytes> = job.files().into_iter().map(|file| file.clone()).collect();
         let (mut forms, mut short, mut shared) = (Vec::new(), Vec::new(), Vec::new());
+        let mut start = 0;
         for file in &files {
             let length = file.len() as u64;
-            if file.len() <= SHORT {
+            let end = length.saturating_add(start);
+            forms.push(if let Some(file) = memfd::file_of(file) {
+                shared.push(file);
+                FileForm::Shared(length)
+            } else if end <= ORDERS {
+                let written = self.orders.write_all_at(file, start);
+                written.map_err(|_| Failure::Unsent)?;
+                FileForm::Placed {
+                    start: std::mem::replace(&mut start, end),
+                    length,
+                }
+            } else if file.len() <= SHORT {
                 short.push(&file[..]);
-                forms.push(FileForm::Short(length));
+                FileForm::Short(length)
             } else {
-                shared.push(match memfd::file_of(file) {
-                    Some(file) => file,
-                    None => Arc::new(memfd::copy(file).map_err(|_| Failure::Unsent)?),
-                });
-                forms.push(FileForm::Shared(length));
-            }
+                let copy = memfd::copy(file).map_err(|_| Failure::Unsent)?;
+                shared.push(Arc::new(copy));
+                FileForm::Shared(length)
+            });
         }
         let time = deadline.saturating_duration_since(Instant::now());
         let call = Call::Do {
@@ -235,10 +255,9 @@ impl Process {
         let pages = self.pages()?;
         self.is_worn = pages.own > self.own.saturating_add(WORN);
         let most = pages.mapped.saturating_mul(PAGE).saturating_add(more);
-        // The hard limit cannot be raised, and stays as it is.
-        let Rlimit { maximum, .. } = getrlimit(Resource::As);
+        // A hard limit cannot be raised, and stays as it is.
         for (resource, most, maximum) in [
-            (Resource::As, most, maximum),
+            (Resource::As, most, self.widest),
             (Resource::Fsize, file, Some(self.longest)),
         ] {
             let limit = Rlimit {
@@ -273,8 +292,10 @@ impl Process {
         let trimmed = send(&self.socket, until, &Call::Trim, &[], &[])
             .and_then(|()| receive::<Reply>(&self.socket, until));
         let is_trimmed = matches!(trimmed, Ok(message) if matches!(message.value, Reply::Trimmed));
-        // The pages of long answers as well.
-        let is_cut = self.answers.set_len(0).is_ok();
+        // The pages of its files as well.
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        let is_cut =
+            self.answers.set_len(0).is_ok() && fallocate(&self.orders, hole, 0, ORDERS).is_ok();
         let pages = self.pages();
         is_trimmed && is_cut && pages.is_ok_and(|pages| pages.own <= self.own.saturating_add(GROWN))
     }

@@ -22,12 +22,17 @@ use serde::{Deserialize, Serialize};
 use crate::transform::{Encoded, TransformError};
 use crate::worker::{Answer, Job};
 
-/// Files up to this length are part of the message: passing memory takes longer.
+/// The length of the file into which the server writes what a worker reads. It is as long as the largest source that does not arrive in a file of its own,
+/// and as much again for the other files of a job.
+pub(super) const ORDERS: u64 = 512 << 10;
+/// Files up to this length are part of the message, where they have no place in a file that is there already: passing memory takes longer.
 pub(super) const SHORT: usize = 64 << 10;
 /// The longest value.
 const MAX_VALUE: usize = 1 << 20;
 /// The most bytes of short files in a message. A batch has a saliency map for each of its pictures.
 const MAX_SHORT: usize = 64 << 20;
+/// What is received at once: most messages whole.
+const FIRST: usize = 4096;
 /// The most descriptors in a message: a source, a reduced copy, and one to spare.
 const MAX_DESCRIPTORS: usize = 3;
 
@@ -92,7 +97,9 @@ pub(super) enum Reply {
 pub(super) enum FileForm {
     /// In the message. The number is its length.
     Short(u64),
-    /// As memory.
+    /// In the file for what the worker reads.
+    Placed { start: u64, length: u64 },
+    /// As memory: a file of its own, or that for answers.
     Shared(u64),
 }
 
@@ -150,18 +157,16 @@ pub(super) fn receive<T: DeserializeOwned>(
     socket: &UnixStream,
     deadline: Option<Instant>,
 ) -> io::Result<Message<T>> {
-    let mut header = [0; 8];
+    let mut first = [0; FIRST];
     let mut descriptors = Vec::new();
     wait(socket, deadline)?;
-    let first = receive_first(socket, &mut header, &mut descriptors)?;
-    if first == 0 {
+    let received = receive_first(socket, &mut first, &mut descriptors)?;
+    if received == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    read(
-        socket,
-        header.get_mut(first..).unwrap_or_default(),
-        deadline,
-    )?;
+    let mut rest = first.get(..received).unwrap_or_default();
+    let mut header = [0; 8];
+    fill(&mut header, &mut rest, socket, deadline)?;
     let [a, b, c, d, e, f, g, h] = header;
     let length = |bytes| usize::try_from(u32::from_le_bytes(bytes)).unwrap_or(usize::MAX);
     let (length, short_length) = (length([a, b, c, d]), length([e, f, g, h]));
@@ -169,9 +174,13 @@ pub(super) fn receive<T: DeserializeOwned>(
         return Err(io::Error::other("a message is too long"));
     }
     let mut value = vec![0; length];
-    read(socket, &mut value, deadline)?;
+    fill(&mut value, &mut rest, socket, deadline)?;
     let mut short = vec![0; short_length];
-    read(socket, &mut short, deadline)?;
+    fill(&mut short, &mut rest, socket, deadline)?;
+    // Both sides wait for an answer to each message.
+    if !rest.is_empty() {
+        return Err(io::Error::other("a message has something after its end"));
+    }
     Ok(Message {
         value: postcard::from_bytes(&value).map_err(io::Error::other)?,
         short,
@@ -182,25 +191,40 @@ pub(super) fn receive<T: DeserializeOwned>(
 /// Receives the first bytes, with which the descriptors come.
 fn receive_first(
     socket: &UnixStream,
-    header: &mut [u8],
+    first: &mut [u8],
     descriptors: &mut Vec<OwnedFd>,
 ) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let first = retry_on_intr(|| {
+    let received = retry_on_intr(|| {
         recvmsg(
             socket.as_fd(),
-            &mut [IoSliceMut::new(header)],
+            &mut [IoSliceMut::new(first)],
             &mut control,
             RecvFlags::CMSG_CLOEXEC,
         )
     })?;
     for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(received) = message {
-            descriptors.extend(received);
+        if let RecvAncillaryMessage::ScmRights(files) = message {
+            descriptors.extend(files);
         }
     }
-    Ok(first.bytes)
+    Ok(received.bytes)
+}
+
+/// Fills a part of a message: with what was received already, and then from the socket.
+fn fill(
+    part: &mut [u8],
+    received: &mut &[u8],
+    socket: &UnixStream,
+    deadline: Option<Instant>,
+) -> io::Result<()> {
+    let there = received.len().min(part.len());
+    let (now, later) = part.split_at_mut(there);
+    let (taken, left) = received.split_at(there);
+    now.copy_from_slice(taken);
+    *received = left;
+    read(socket, later, deadline)
 }
 
 fn read(mut socket: &UnixStream, mut rest: &mut [u8], deadline: Option<Instant>) -> io::Result<()> {

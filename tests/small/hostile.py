@@ -252,7 +252,7 @@ def main():
         finally:
             run.stop()
         log = run.log.read_text(errors="replace").splitlines()
-        told = collections.Counter(line.split(" ", 2)[-1][:90] for line in log if " ERROR " in line or "worker process ended" in line)
+        told = collections.Counter(line.split(" ", 2)[-1][:400] for line in log if " ERROR " in line or "worker process ended" in line)
         for line, count in told.most_common(12):
             print(f"  log, {count} times: {line}")
     for line in run.wrong[:40]:

@@ -68,10 +68,9 @@ pub async fn serve(
     let webhooks = Webhooks::open(&pipeline).await;
     let webhooks = webhooks.map_err(CommandError::new)?;
     let followers = pipeline.follow_hosted();
-    let public = listen_public(config.server.listen, has_listen_argument).await?;
-    let private = listen_admin(config.admin.listen, has_any_admin_port)
-        .await
-        .map_err(CommandError::new)?;
+    let public = listen_public(&config.server, has_listen_argument)?;
+    let private = listen_admin(config.admin.listen, has_any_admin_port);
+    let private = private.map_err(CommandError::new)?;
     let readiness = Readiness::default();
     let live = Live::new(Arc::clone(&pipeline), api);
     let rules = AdminRules::new(&config.admin);
@@ -158,11 +157,9 @@ async fn keep_reloading(
     }
 }
 
-async fn listen_public(
-    address: SocketAddr,
-    is_argument: bool,
-) -> Result<TcpListener, CommandError> {
-    let listener = server::listen("server.listen", address).await;
+fn listen_public(config: &server::Config, is_argument: bool) -> Result<TcpListener, CommandError> {
+    let address = config.listen;
+    let listener = server::listen("server.listen", address, config.reuse_port);
     listener.map_err(|error| {
         CommandError::new(if is_argument {
             let cause = error.cause;
@@ -174,11 +171,11 @@ async fn listen_public(
 }
 
 /// Opens the admin listener. With `has_any_port`, it gets another port where its own is in use, so that several servers can be started by hand.
-async fn listen_admin(address: SocketAddr, has_any_port: bool) -> Result<TcpListener, ListenError> {
-    match server::listen("admin.listen", address).await {
+fn listen_admin(address: SocketAddr, has_any_port: bool) -> Result<TcpListener, ListenError> {
+    match server::listen("admin.listen", address, false) {
         Err(error) if has_any_port && error.cause.kind() == ErrorKind::AddrInUse => {
             tracing::warn!(%address, "the address of the admin listener is in use, so it gets another port");
-            server::listen("admin.listen", SocketAddr::new(address.ip(), 0)).await
+            server::listen("admin.listen", SocketAddr::new(address.ip(), 0), false)
         }
         listener => listener,
     }

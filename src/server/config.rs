@@ -13,6 +13,8 @@ use crate::units::{Seconds, above_zero};
 pub struct Config {
     /// The address of the public listener, for HTTP/1.1 and h2c.
     pub listen: SocketAddr,
+    /// Whether other processes of the same user may listen there as well, so that a new version can take over.
+    pub reuse_port: bool,
     /// Paths that transformation URLs begin with.
     pub prefixes: Prefixes,
     /// The most connections at once, as far as the limit of open files goes. For a new one, the one that has been idle longest is closed.
@@ -38,6 +40,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            reuse_port: false,
             prefixes: Prefixes::default(),
             connections: 10_000,
             header_bytes: 64 << 10,

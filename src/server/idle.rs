@@ -38,6 +38,8 @@ pub(super) struct ConnectionActivity {
 #[derive(Clone, Copy)]
 struct State {
     requests: usize,
+    /// Whether there has been a request.
+    is_used: bool,
     /// When the last request ended, or the connection was opened.
     since: Instant,
     /// Its number among the idle connections, while it is one.
@@ -73,6 +75,7 @@ impl IdleConnections {
             leave,
             state: Mutex::new(State {
                 requests: 0,
+                is_used: false,
                 since: Instant::now(),
                 turn,
             }),
@@ -96,6 +99,18 @@ impl ConnectionActivity {
     /// Returns when the connection is asked to close.
     pub(super) async fn wait_for_eviction(&self) {
         self.leave.notified().await;
+    }
+
+    /// Returns when there has been a request, or the connection has been open for this long without one.
+    pub(super) async fn wait_for_first_request(&self, within: Duration) {
+        const STEP: Duration = Duration::from_millis(20);
+        loop {
+            let State { is_used, since, .. } = *self.state();
+            if is_used || Instant::now() >= since + within {
+                return;
+            }
+            tokio::time::sleep(STEP).await;
+        }
     }
 
     /// Returns when there has been no request for this long and the client has read all answers, once `is_counted` is set.
@@ -134,6 +149,7 @@ impl ConnectionActivity {
             self.idle.lock().connections.remove(&state.turn);
         }
         state.requests += 1;
+        state.is_used = true;
         drop(state);
         RequestGuard(Arc::clone(self), Place::default())
     }

@@ -1,8 +1,10 @@
 //! The public listener: accepts connections, gives each request to the pipeline, and drains before it stops. It never looks at more of a request
 //! than its host and its path.
 
+mod answer;
 mod config;
 mod descriptors;
+mod handover;
 mod host;
 mod idle;
 mod live;
@@ -19,10 +21,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Method;
 use hyper::Request;
-use hyper::Response;
-use hyper::Version;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
@@ -30,20 +29,14 @@ use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::api::Api;
-use crate::clients::{Peer, Place, ProxyError, read_proxy_header};
+use crate::clients::{Peer, ProxyError, read_proxy_header};
 use crate::pipeline::Pipeline;
-use crate::response;
-use crate::response::Body;
 use crate::telemetry::LogRate;
-use crate::telemetry::trace;
-use crate::telemetry::trace::RequestTrace;
 
+use idle::ConnectionActivity;
 use idle::EVICTION_GRACE;
 use idle::IDLE_GRACE;
 use idle::IdleConnections;
-use idle::RequestGuard;
-use streams::PacedBody;
 use streams::StreamExecutor;
 
 pub use config::Config;
@@ -85,21 +78,20 @@ impl fmt::Display for ListenError {
 
 impl std::error::Error for ListenError {}
 
-/// Opens a listener for the address of a setting.
+/// Opens a listener for the address of a setting; beside those of other processes, if `is_shared`.
 ///
 /// # Errors
 /// [`ListenError`] when the address is in use or is not one of this machine.
-pub async fn listen(
+pub fn listen(
     setting: &'static str,
     address: SocketAddr,
+    is_shared: bool,
 ) -> Result<TcpListener, ListenError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|cause| ListenError {
-            setting,
-            address,
-            cause,
-        })
+    handover::bind(address, is_shared).map_err(|cause| ListenError {
+        setting,
+        address,
+        cause,
+    })
 }
 
 /// Serves until `shutdown`. Then takes no new requests, finishes those in flight, and returns.
@@ -112,46 +104,29 @@ pub async fn serve(
     let count = config.connections.clamp(1, Semaphore::MAX_PERMITS);
     let count = u32::try_from(count).unwrap_or(u32::MAX);
     let permits = Semaphore::new(usize::try_from(count).unwrap_or(Semaphore::MAX_PERMITS));
-    let permits = Arc::new(permits);
     let handler = Arc::new(Handler {
         builder: builder(config),
         timeouts: Timeouts::of(config),
         idle: IdleConnections::default(),
+        permits: Arc::new(permits),
         refusals: LogRate::default(),
         live,
     });
     let (phases, phase) = watch::channel(Phase::Serving);
-    let failures = LogRate::default();
-    let mut shutdown = pin!(shutdown);
-    loop {
-        let accepted = async {
-            let (stream, address) = listener.accept().await?;
-            let permit = connection_permit(&permits, &handler.idle).await;
-            Ok::<_, io::Error>((stream, address, permit))
-        };
-        let (stream, address, permit) = tokio::select! {
-            () = &mut shutdown => break,
-            accepted = accepted => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    if let Some(left_out) = failures.admit() {
-                        tracing::warn!(%error, left_out, "cannot accept a connection");
-                    }
-                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
-                    continue;
-                }
-            },
-        };
-        let (handler, phase) = (Arc::clone(&handler), phase.clone());
-        tokio::spawn(async move {
-            let _permit = permit;
-            handler.serve(stream, address, phase).await;
-        });
+    let closing = async {
+        shutdown.await;
+        if config.reuse_port {
+            handover::leave(&listener).await;
+        }
+    };
+    accept(&listener, &handler, &phase, closing).await;
+    for (stream, address) in handover::rest(listener) {
+        let permit = handler.permit().await;
+        handler.start(stream, address, permit, phase.clone());
     }
-    drop(listener);
     tracing::info!("draining");
     phases.send_replace(Phase::Draining);
-    let all = permits.acquire_many(count);
+    let all = handler.permits.acquire_many(count);
     if tokio::time::timeout(config.drain_timeout.duration(), all)
         .await
         .is_err()
@@ -161,11 +136,45 @@ pub async fn serve(
     phases.send_replace(Phase::Over);
 }
 
+/// Accepts connections until `closing`.
+async fn accept(
+    listener: &TcpListener,
+    handler: &Arc<Handler>,
+    phase: &watch::Receiver<Phase>,
+    closing: impl Future<Output = ()>,
+) {
+    let failures = LogRate::default();
+    let mut closing = pin!(closing);
+    loop {
+        let accepted = async {
+            let (stream, address) = listener.accept().await?;
+            let permit = handler.permit().await;
+            Ok::<_, io::Error>((stream, address, permit))
+        };
+        tokio::select! {
+            () = &mut closing => return,
+            accepted = accepted => match accepted {
+                Ok((stream, address, permit)) => {
+                    handler.start(stream, address, permit, phase.clone());
+                }
+                Err(error) => {
+                    if let Some(left_out) = failures.admit() {
+                        tracing::warn!(%error, left_out, "cannot accept a connection");
+                    }
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
+                }
+            },
+        }
+    }
+}
+
 /// What all connections share.
 struct Handler {
     builder: auto::Builder<StreamExecutor>,
     timeouts: Timeouts,
     idle: IdleConnections,
+    /// Limits how many connections there are.
+    permits: Arc<Semaphore>,
     /// How often it is logged that a connection is refused.
     refusals: LogRate,
     live: Arc<Live>,
@@ -190,6 +199,35 @@ impl Timeouts {
 }
 
 impl Handler {
+    /// A permit for a new connection. Where there is none left, idle connections are asked to close.
+    async fn permit(&self) -> OwnedSemaphorePermit {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return permit;
+        }
+        loop {
+            self.idle.evict();
+            let permit = Arc::clone(&self.permits).acquire_owned();
+            if let Ok(permit) = tokio::time::timeout(EVICTION_GRACE, permit).await {
+                return permit.expect("the semaphore is never closed");
+            }
+        }
+    }
+
+    /// Serves one connection in a task of its own.
+    fn start(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        address: SocketAddr,
+        permit: OwnedSemaphorePermit,
+        phase: watch::Receiver<Phase>,
+    ) {
+        let handler = Arc::clone(self);
+        tokio::spawn(async move {
+            let _permit = permit;
+            handler.serve(stream, address, phase).await;
+        });
+    }
+
     /// Serves one connection, until it ends.
     async fn serve(
         self: Arc<Self>,
@@ -221,21 +259,8 @@ impl Handler {
             service_fn(move |request: Request<Incoming>| {
                 let (handler, busy) = (Arc::clone(&handler), activity.begin_request());
                 async move {
-                    let takes = |_: &Arc<Api>| Api::takes(request.uri().path());
-                    let Service { pipeline, api } = handler.live.get();
-                    let api = api.filter(takes);
-                    Ok::<_, Infallible>(match (trace::of_request(&request), api) {
-                        (None, Some(api)) => Box::pin(answer_api(&api, request, busy)).await,
-                        (None, None) => answer(&pipeline, request, peer, busy).await,
-                        (Some(trace), Some(api)) => {
-                            let work = answer_api(&api, request, busy);
-                            Box::pin(traced(trace, work)).await
-                        }
-                        (Some(trace), None) => {
-                            let work = answer(&pipeline, request, peer, busy);
-                            Box::pin(traced(trace, work)).await
-                        }
-                    })
+                    let service = handler.live.get();
+                    Ok::<_, Infallible>(answer::respond(service, request, peer, busy).await)
                 }
             })
         };
@@ -245,7 +270,7 @@ impl Handler {
             () = activity.wait_for_eviction() => Err(EVICTION_GRACE),
             () = activity.wait_until_unused(within, &is_http2) => Err(IDLE_GRACE),
             () = tokio::time::sleep(self.timeouts.age) => Err(IDLE_GRACE),
-            () = reached(&mut phase, Phase::Draining) => Err(EVICTION_GRACE),
+            () = drained(&mut phase, &activity) => Err(EVICTION_GRACE),
         };
         let ended = match ended {
             Ok(ended) => ended,
@@ -305,27 +330,16 @@ enum Phase {
     Over,
 }
 
+/// Returns when a connection is to end because the server does. A client that has just connected may send its first request.
+async fn drained(phases: &mut watch::Receiver<Phase>, activity: &ConnectionActivity) {
+    reached(phases, Phase::Draining).await;
+    activity.wait_for_first_request(IDLE_GRACE).await;
+}
+
 /// Returns when a phase has begun.
 async fn reached(phases: &mut watch::Receiver<Phase>, phase: Phase) {
     // An error means that the server is gone.
     let _ = phases.wait_for(|now| *now >= phase).await;
-}
-
-/// A permit for a new connection. Where there is none left, idle connections are asked to close.
-async fn connection_permit(
-    permits: &Arc<Semaphore>,
-    idle: &IdleConnections,
-) -> OwnedSemaphorePermit {
-    if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
-        return permit;
-    }
-    loop {
-        idle.evict();
-        let permit = Arc::clone(permits).acquire_owned();
-        if let Ok(permit) = tokio::time::timeout(EVICTION_GRACE, permit).await {
-            return permit.expect("the semaphore is never closed");
-        }
-    }
 }
 
 fn builder(config: &Config) -> auto::Builder<StreamExecutor> {
@@ -348,66 +362,4 @@ fn builder(config: &Config) -> auto::Builder<StreamExecutor> {
         .keep_alive_interval(config.header_timeout.duration())
         .keep_alive_timeout(config.header_timeout.duration());
     builder
-}
-
-/// Answers a request, and records how.
-async fn traced(
-    trace: RequestTrace,
-    work: impl Future<Output = Response<PacedBody>>,
-) -> Response<PacedBody> {
-    let answer = trace.follow(work).await;
-    trace.end(answer.status().as_u16());
-    answer
-}
-
-async fn answer(
-    pipeline: &Arc<Pipeline>,
-    request: Request<Incoming>,
-    peer: Peer,
-    busy: RequestGuard,
-) -> Response<PacedBody> {
-    let (head, _body) = request.into_parts();
-    let mut place = Place::default();
-    let mut answer = match Host::of(&head) {
-        Err(error) => error.answer(head.version),
-        Ok(_) if head.method == Method::OPTIONS => {
-            response::options(pipeline.cors(), &head.headers)
-        }
-        Ok(_) => {
-            let client = pipeline.clients.of_request(peer, &head.headers);
-            match pipeline.clients.begin(client) {
-                Ok(taken) => {
-                    place = taken;
-                    pipeline.respond(&head, client).await
-                }
-                Err(error) => pipeline.refuse(&head, error.into()),
-            }
-        }
-    };
-    pipeline.cors().apply(&head.headers, answer.headers_mut());
-    paced(answer, head.version, busy.holding(place))
-}
-
-/// Answers a request of the API, whose body is read while it arrives.
-async fn answer_api(
-    api: &Api,
-    request: Request<Incoming>,
-    busy: RequestGuard,
-) -> Response<PacedBody> {
-    let (head, body) = request.into_parts();
-    let version = head.version;
-    let answer = match Host::of(&head) {
-        Err(error) => error.answer(version),
-        Ok(_) => api.respond(head, body).await,
-    };
-    paced(answer, version, busy)
-}
-
-fn paced(answer: Response<Body>, version: Version, busy: RequestGuard) -> Response<PacedBody> {
-    streams::step();
-    if version < Version::HTTP_2 {
-        answer.map(|body| PacedBody::whole(body, busy))
-    } else {
-        answer.map(|body| PacedBody::of_stream(body, busy))
-    }
 }

@@ -19,6 +19,7 @@ mod file_names;
 mod flows;
 mod freshness;
 mod generators;
+mod handover;
 mod hosted;
 mod http2;
 mod images_command;

@@ -74,8 +74,8 @@ impl TestProxy {
         let pipeline = Pipeline::open(settings).await.expect("right settings");
         pipeline.follow_hosted();
         let any = ([127, 0, 0, 1], 0).into();
-        let public = server::listen("server.listen", any).await.expect("a port");
-        let private = server::listen("admin.listen", any).await.expect("a port");
+        let public = server::listen("server.listen", any, false).expect("a port");
+        let private = server::listen("admin.listen", any, false).expect("a port");
         let client = Client::new(public.local_addr().expect("it is bound"));
         let admin = Client::new(private.local_addr().expect("it is bound"));
         let api = Api::open(&pipeline, &config.admin.token).expect("right tokens");

@@ -46,11 +46,11 @@ use self::pool::Pool;
 #[serde(rename_all = "lowercase")]
 pub enum Isolation {
     /// In processes where they can be started, or else in threads.
+    #[default]
     Auto,
     /// In processes of their own, which need Linux.
     Process,
     /// In threads of the server.
-    #[default]
     Thread,
 }
 

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -108,7 +108,8 @@ impl Process {
             .env_clear()
             .current_dir("/")
             .stdin(OwnedFd::from(theirs))
-            .stdout(Stdio::null())
+            // Not `/dev/null`, which a container may lack.
+            .stdout(words.try_clone()?)
             .stderr(words.try_clone()?)
             .spawn()?;
         let size = File::open(format!("/proc/{}/statm", child.id()))?;

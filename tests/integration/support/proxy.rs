@@ -60,13 +60,14 @@ impl TestProxy {
         config.cache.stale_if_error = setting("0 s");
         config.fetch.private_networks = true;
         config.admin.token = Token::new(TOKEN).expect("a token");
-        if let Some(word) = isolation() {
-            config.limits.isolation = match word.as_str() {
-                "process" => Isolation::Process,
-                "thread" => Isolation::Thread,
-                _ => panic!("SAFELIGHT_TEST_ISOLATION must be process or thread, got `{word}`"),
-            };
-        }
+        config.limits.isolation = match isolation().as_deref() {
+            Some("process") => Isolation::Process,
+            // A server that is a part of the test makes pictures in threads, a program as it is shipped: so both are tested.
+            Some("thread") | None => Isolation::Thread,
+            Some(word) => {
+                panic!("SAFELIGHT_TEST_ISOLATION must be process or thread, got `{word}`")
+            }
+        };
         change(&mut config);
 
         let mut settings = config.pipeline();

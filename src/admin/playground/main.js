@@ -18,7 +18,7 @@ const TRIES = 6;
 const PAUSE = 350; // milliseconds from the last change to the request
 
 const at = (id) => document.getElementById(id);
-const state = { prefix: "/cdn-cgi/image/", shown: "jxl", isChosen: false, answers: {}, before: null, sourceBytes: null, urls: new Set() };
+const state = { prefix: "/cdn-cgi/image/", shown: "jxl", isChosen: false, answers: {}, before: null, sourceBytes: null, urls: [] };
 let controls;
 let pending;
 let timer;
@@ -100,9 +100,11 @@ async function update() {
     preview(leftUrl(source, options), state.shown, signal),
     askFacts(source, signal),
   ]);
+  const urls = [...answers.map(([, answer]) => answer), before].map((answer) => answer.blob).filter(Boolean);
+  // What nobody will look at is given back: the browser would keep it as long as the page.
+  for (const old of signal.aborted ? urls : state.urls) URL.revokeObjectURL(old);
   if (signal.aborted) return;
-  for (const old of state.urls) URL.revokeObjectURL(old);
-  state.urls = new Set([...answers.map(([, answer]) => answer), before].map((answer) => answer.blob).filter(Boolean));
+  state.urls = urls;
   state.answers = Object.fromEntries(answers);
   state.before = before;
   state.sourceBytes = facts;

@@ -131,7 +131,7 @@ impl fmt::Display for PolicyError {
             PolicyError::UnknownZoneBucket(name) => {
                 write!(
                     formatter,
-                    "zone origin `bucket:{name}` must be the `name` of a [[bucket]] section"
+                    "setting `zone.origin`: `bucket:{name}` must be the `name` of a [[bucket]] section"
                 )
             }
             PolicyError::DuplicateBucket(name) => write!(

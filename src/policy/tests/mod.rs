@@ -131,7 +131,7 @@ fn contradicting_settings_are_refused() {
         .expect_err("no such bucket");
     assert_eq!(
         error.to_string(),
-        "zone origin `bucket:nowhere` must be the `name` of a [[bucket]] section"
+        "setting `zone.origin`: `bucket:nowhere` must be the `name` of a [[bucket]] section"
     );
     let twice = [buckets(), buckets()].concat();
     let error = Policy::new(&Config::default(), ZoneConfig::default(), twice)

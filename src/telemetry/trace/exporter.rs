@@ -89,7 +89,9 @@ impl Exporter {
     /// Logs the first failure of several in a row, and that there are no more.
     fn report(&self, outcome: &Result<(), String>) {
         let was_failing = self.is_failing.swap(outcome.is_err(), Ordering::Relaxed);
-        let collector = self.url.host_str().unwrap_or_default();
+        let host = self.url.host_str().unwrap_or_default();
+        let port = self.url.port_or_known_default().unwrap_or_default();
+        let collector = format!("{host}:{port}");
         match outcome {
             Err(reason) if !was_failing => {
                 tracing::warn!(

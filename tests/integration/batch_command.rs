@@ -179,3 +179,80 @@ async fn one_picture_that_fails_stops_no_other() {
         assert!(said.contains(message), "{said}");
     }
 }
+
+#[tokio::test]
+async fn what_was_made_is_no_source_of_the_next_run() {
+    let folder = photos();
+    for output in ["photos/out", "photos"] {
+        let arguments = ["photos", "width=8", "--format=webp", "-o", output];
+        let (code, said) = transform(folder.path(), &arguments).await;
+        let made = format!("{output}/manifest.json: 2 made, 0 up to date, 0 failed\n");
+        assert_eq!((code, said), (0, made));
+        let (code, said) = transform(folder.path(), &arguments).await;
+        let skipped = format!("{output}/manifest.json: 0 made, 2 up to date, 0 failed\n");
+        assert_eq!((code, said), (0, skipped));
+        fs::remove_dir_all(folder.path().join("photos/out")).expect("a folder of ours");
+        fs::create_dir(folder.path().join("photos/out")).expect("a folder of ours");
+    }
+}
+
+#[tokio::test]
+async fn a_source_is_never_replaced() {
+    let folder = photos();
+    let source = folder.path().join("photos/a.png");
+    let before = fs::read(&source).expect("a picture");
+    let arguments = ["photos", "width=8", "--format=png", "-o", "photos"];
+    let (code, said) = transform(folder.path(), &arguments).await;
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("`photos/a.png` is a source and would be replaced"),
+        "{said}"
+    );
+    assert!(said.ends_with("1 made, 0 up to date, 1 failed\n"), "{said}");
+    assert_eq!(fs::read(&source).expect("a picture"), before);
+}
+
+#[tokio::test]
+async fn two_sizes_never_have_one_name() {
+    let folder = photos();
+    let arguments = [
+        "photos/a.png",
+        "quality=80",
+        "--srcset=8,16",
+        "--format=webp",
+        "--name={name}.{extension}",
+        "-o",
+        "out",
+    ];
+    let (code, said) = transform(folder.path(), &arguments).await;
+    assert_eq!(code, 1, "{said}");
+    let reason = "`a.webp` would be made in two sizes: use a `--name` with {width}";
+    assert!(said.contains(reason), "{said}");
+}
+
+#[tokio::test]
+async fn a_file_above_the_limit_is_not_read() {
+    let folder = photos();
+    let config = folder.path().join("config.toml");
+    fs::write(&config, "[limits]\nsource_bytes = \"10 B\"\n").expect("a folder of ours");
+    let arguments = ["photos", "width=8", "-o", "out", "--config", "config.toml"];
+    let (code, said) = transform(folder.path(), &arguments).await;
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("more than `limits.source_bytes` allows"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn other_defaults_make_other_pictures() {
+    let folder = photos();
+    let arguments = ["photos", "width=8", "-o", "out", "--config", "config.toml"];
+    for (quality, made) in [(50, 2), (50, 0), (60, 2)] {
+        let text = format!("[defaults]\nquality = {quality}\n");
+        fs::write(folder.path().join("config.toml"), text).expect("a folder of ours");
+        let (_, said) = transform(folder.path(), &arguments).await;
+        let expected = format!("{made} made, {} up to date, 0 failed\n", 2 - made);
+        assert!(said.ends_with(&expected), "{quality}: {said}");
+    }
+}

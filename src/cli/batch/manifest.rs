@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use percent_encoding::{AsciiSet, CONTROLS, PercentEncode, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 /// Everything that a run has made or found up to date.
@@ -65,25 +66,34 @@ impl Manifest {
         source: &Picture,
         folder: &Path,
     ) -> Option<Picture> {
-        let known = self.pictures.iter().find(|picture| {
-            (&picture.source, picture.bytes, picture.modified)
-                == (&source.source, source.bytes, source.modified)
-        })?;
+        // They are written in the order of their sources.
+        let place = |picture: &Picture| picture.source.cmp(&source.source);
+        let place = self.pictures.binary_search_by(place).ok()?;
+        let known = self.pictures.get(place)?;
+        let is_same = (known.bytes, known.modified) == (source.bytes, source.modified);
         let is_there = |file: &MadeFile| {
             fs::metadata(folder.join(&file.path)).is_ok_and(|found| found.len() == file.bytes)
         };
-        let is_current = self.made_by == made_by && known.files.iter().all(is_there);
+        let is_current = is_same && self.made_by == made_by && known.files.iter().all(is_there);
         is_current.then(|| known.clone())
     }
 }
 
 impl Picture {
-    /// A `<picture>` with a `<source>` for each format, the best first, or an `<img>` where there is one format alone.
-    pub(super) fn with_html(mut self, formats: &[String]) -> Self {
-        let of = |format: &String| -> Vec<&MadeFile> {
+    /// A `<picture>` with a `<source>` for each format, those that were asked for in their order, or an `<img>` where there is one format alone.
+    pub(super) fn with_html(mut self, asked: &[String]) -> Self {
+        let of = |format: &str| -> Vec<&MadeFile> {
             let files = self.files.iter();
-            files.filter(|file| file.format == *format).collect()
+            files.filter(|file| file.format == format).collect()
         };
+        // There are none of a format where all were too large for it, and became another.
+        let mut formats: Vec<&str> = asked.iter().map(String::as_str).collect();
+        formats.retain(|format| !of(format).is_empty());
+        for file in &self.files {
+            if !formats.contains(&file.format.as_str()) {
+                formats.insert(0, &file.format);
+            }
+        }
         let srcset = |files: &[&MadeFile]| {
             let entries = files
                 .iter()
@@ -123,16 +133,21 @@ impl Picture {
     }
 }
 
+/// What paths have encoded in an attribute with several of them.
+const IN_ATTRIBUTE: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'&')
+    .add(b',')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?');
+
 /// A path as it stands in an attribute.
-fn escaped(path: &str) -> String {
-    let path = path
-        .replace('%', "%25")
-        .replace(' ', "%20")
-        .replace(',', "%2C");
-    path.replace('?', "%3F")
-        .replace('#', "%23")
-        .replace('&', "&amp;")
-        .replace('"', "%22")
+fn escaped(path: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(path, IN_ATTRIBUTE)
 }
 
 #[cfg(test)]
@@ -172,10 +187,23 @@ mod tests {
             files: vec![file("c.jpg", "jpeg", 8)],
             ..Picture::default()
         };
-        let html = single.with_html(&["jpeg".to_owned()]).html;
+        let image = "<img src=\"c.jpg\" width=\"8\" height=\"4\" alt=\"\">";
+        for asked in [&formats[1..], &[]] {
+            assert_eq!(single.clone().with_html(asked).html, image);
+        }
+    }
+
+    #[test]
+    fn html_names_the_formats_that_there_are() {
+        let picture = Picture {
+            files: vec![file("a.webp", "webp", 8), file("a\n&.jpg", "jpeg", 8)],
+            ..Picture::default()
+        };
+        let asked = ["avif", "jpeg"].map(str::to_owned);
         assert_eq!(
-            html,
-            "<img src=\"c.jpg\" width=\"8\" height=\"4\" alt=\"\">"
+            picture.with_html(&asked).html,
+            "<picture><source type=\"image/webp\" srcset=\"a.webp 8w\" sizes=\"100vw\">\
+             <img src=\"a%0A%26.jpg\" width=\"8\" height=\"4\" alt=\"\"></picture>"
         );
     }
 

@@ -3,8 +3,9 @@
 mod manifest;
 mod sources;
 mod template;
+mod wanted;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -20,14 +21,16 @@ use super::error::CommandError;
 use crate::config::Config;
 use crate::cpu;
 use crate::cpu::{CpuPool, Priority};
-use crate::options::{FormatChoice, Options, Pixels, Width};
+use crate::options::{Options, Width};
 use crate::policy::Policy;
 use crate::request::Accept;
 use crate::transform::{Budget, Encoded, Hints, Limits, Source};
+use crate::units::ByteSize;
 
 use manifest::{MadeFile, Manifest, Picture};
 use sources::BatchSource;
 use template::{NameParts, NameTemplate};
+use wanted::{Wishes, facts_options};
 
 /// The longest that one picture may take. Nobody waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -66,14 +69,16 @@ pub struct BatchOutcome {
 
 /// What is made of each picture.
 struct Batch {
-    options: Options,
-    widths: Vec<u32>,
-    formats: Vec<String>,
+    wishes: Wishes,
     template: NameTemplate,
     policy: Policy,
     limits: Limits,
+    /// The largest file that is read.
+    source_bytes: ByteSize,
     cpu: CpuPool,
     output: PathBuf,
+    /// The files that are never replaced.
+    sources: BTreeSet<PathBuf>,
     made_by: String,
     known: Manifest,
     /// The files that are made, each with its source.
@@ -111,15 +116,18 @@ pub async fn batch(
     let config = config
         .map_or_else(|| Ok(Config::default()), Config::load)
         .map_err(CommandError::new)?;
-    let sources = sources::find(input)?;
     let path = arguments.manifest.clone();
     let path = path.unwrap_or_else(|| output.join("manifest.json"));
+    let known = Manifest::read(&path);
+    let sources = sources::find(input, output, &known)?;
     fs::create_dir_all(output).map_err(|error| named(output, &error))?;
     let known = match arguments.force {
         true => Manifest::default(),
-        false => Manifest::read(&path),
+        false => known,
     };
-    let batch = Arc::new(Batch::open(arguments, options, output, &config, known)?);
+    let mut batch = Batch::open(arguments, options, output, &config, known)?;
+    batch.sources = sources::real_paths(&sources);
+    let batch = Arc::new(batch);
     let bar = bar(sources.len());
     let at_once = batch.cpu.workers().saturating_add(1);
     let work = sources.into_iter().map(|source| {
@@ -204,20 +212,27 @@ impl Batch {
             || {},
         )
         .map_err(CommandError::new)?;
+        let limits = config.limits.of_render(render_memory);
         Ok(Batch {
             made_by: format!(
-                "safelight {} options={options} srcset={widths:?} format={:?} name={template:?}",
+                "safelight {} options={options} srcset={widths:?} format={:?} name={template:?} defaults={:?} limits={}",
                 env!("CARGO_PKG_VERSION"),
-                arguments.format
+                arguments.format,
+                config.defaults,
+                limits.render_fingerprint()
             ),
-            limits: config.limits.of_render(render_memory),
-            options: parsed,
-            widths,
-            formats: arguments.format.clone(),
+            limits,
+            source_bytes: config.limits.source_bytes,
+            wishes: Wishes {
+                options: parsed,
+                widths,
+                formats: arguments.format.clone(),
+            },
             template,
             policy,
             cpu,
             output: output.to_owned(),
+            sources: BTreeSet::new(),
             known,
             owners: Mutex::default(),
         })
@@ -248,6 +263,12 @@ impl Batch {
 
     /// Makes all files of one picture.
     async fn make(&self, path: &Path, mut picture: Picture) -> Result<Picture, String> {
+        if picture.bytes > self.source_bytes.bytes() {
+            return Err(format!(
+                "it has {} bytes, more than `limits.source_bytes` allows",
+                picture.bytes
+            ));
+        }
         let bytes = fs::read(path).map_err(|error| error.to_string())?;
         let limits = self.limits;
         let source = tokio::task::block_in_place(|| Source::open(bytes.into(), &limits));
@@ -261,64 +282,23 @@ impl Batch {
         (picture.width, picture.height) = (side("width"), side("height"));
         let text = |name: &str| facts[name].as_str().unwrap_or_default().to_owned();
         (picture.thumbhash, picture.dominant_color) = (text("thumbhash"), text("dominant_color"));
-        let mut formats = self.formats.clone();
-        for options in self.wanted(picture.width) {
+        for options in self.wishes.of(picture.width) {
             let made = self.render(&source, &options).await?;
-            let file = self.write(&picture.source, &options, &made)?;
-            if self.formats.is_empty() {
-                formats = vec![file.format.clone()];
+            let file = self.file(&picture.source, &options, &made);
+            match picture.files.iter().find(|other| other.path == file.path) {
+                None => self.write(&picture.source, &file, &made.bytes)?,
+                // What was too large for AVIF became WebP, and there is one already.
+                Some(other) if other.width == file.width => continue,
+                Some(_) => {
+                    return Err(format!(
+                        "`{}` would be made in two sizes: use a `--name` with {{width}}",
+                        file.path
+                    ));
+                }
             }
             picture.files.push(file);
         }
-        Ok(picture.with_html(&formats))
-    }
-
-    /// The options of each file of a picture that is so wide.
-    fn wanted(&self, source_width: u32) -> Vec<Options> {
-        let formats = match self.formats.is_empty() {
-            true => vec![self.options.format],
-            false => self.formats.iter().map(|name| format_of(name)).collect(),
-        };
-        // Wider ones would be the same picture again.
-        let mut widths: Vec<Option<Width>> = self
-            .widths
-            .iter()
-            .filter(|width| **width <= source_width)
-            .map(|width| Pixels::new(*width).map(Width::Pixels))
-            .collect();
-        if widths.is_empty() {
-            widths.push(match self.widths.is_empty() {
-                true => self.options.width,
-                false => Pixels::new(source_width).map(Width::Pixels),
-            });
-        }
-        let of_format = |format: Option<FormatChoice>| {
-            widths.clone().into_iter().map(move |width| (format, width))
-        };
-        formats
-            .into_iter()
-            .flat_map(of_format)
-            .map(|(format, width)| Options {
-                format,
-                width,
-                height: self.height(width),
-                ..self.options.clone()
-            })
-            .collect()
-    }
-
-    /// The height beside a width: that of the options belongs to the width there, or else to the largest one, and follows the others in proportion.
-    fn height(&self, width: Option<Width>) -> Option<Pixels> {
-        let height = self.options.height?;
-        let (Some(Width::Pixels(width)), false) = (width, self.widths.is_empty()) else {
-            return Some(height);
-        };
-        let base = match self.options.width {
-            Some(Width::Pixels(base)) => base.get(),
-            Some(Width::Auto) | None => self.widths.last().copied()?,
-        };
-        let scaled = u64::from(height.get()) * u64::from(width.get()) / u64::from(base.max(1));
-        Pixels::new(u32::try_from(scaled.max(1)).unwrap_or(u32::MAX))
+        Ok(picture.with_html(&self.wishes.formats))
     }
 
     /// Renders within the memory that all renders share.
@@ -364,7 +344,8 @@ impl Batch {
         ))
     }
 
-    fn write(&self, source: &str, options: &Options, made: &Encoded) -> Result<MadeFile, String> {
+    /// What a file is called, and what is in it.
+    fn file(&self, source: &str, options: &Options, made: &Encoded) -> MadeFile {
         let width = match options.width {
             Some(Width::Pixels(width)) => width.get(),
             Some(Width::Auto) | None => made.size.width,
@@ -375,37 +356,28 @@ impl Batch {
             height: made.size.height,
             extension: made.format.extension(),
         });
-        self.claim(&path, source)?;
-        let file = self.output.join(&path);
-        if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder).map_err(|error| named(folder, &error).to_string())?;
-        }
-        fs::write(&file, &made.bytes).map_err(|error| named(&file, &error).to_string())?;
-        Ok(MadeFile {
+        MadeFile {
             path,
             format: made.format.to_string(),
             width: made.size.width,
             height: made.size.height,
             bytes: made.bytes.len() as u64,
-        })
+        }
     }
-}
 
-fn facts_options() -> Options {
-    Options {
-        format: Some(FormatChoice::Json),
-        ..Options::default()
-    }
-}
-
-fn format_of(name: &str) -> Option<FormatChoice> {
-    match name {
-        "avif" => Some(FormatChoice::Avif),
-        "jxl" => Some(FormatChoice::Jxl),
-        "webp" => Some(FormatChoice::Webp),
-        "jpeg" => Some(FormatChoice::Jpeg),
-        "png" => Some(FormatChoice::PngForce),
-        _ => None,
+    fn write(&self, source: &str, file: &MadeFile, bytes: &[u8]) -> Result<(), String> {
+        self.claim(&file.path, source)?;
+        let path = self.output.join(&file.path);
+        if fs::canonicalize(&path).is_ok_and(|path| self.sources.contains(&path)) {
+            return Err(format!(
+                "`{}` is a source and would be replaced: use another folder or a `--name`",
+                path.display()
+            ));
+        }
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|error| named(folder, &error).to_string())?;
+        }
+        fs::write(&path, bytes).map_err(|error| named(&path, &error).to_string())
     }
 }
 

@@ -1,11 +1,13 @@
 //! The pictures that a folder or a glob names.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use globset::GlobBuilder;
 
+use super::manifest::Manifest;
 use crate::cli::error::CommandError;
 use crate::cli::images::folder::local_files;
 
@@ -24,11 +26,15 @@ pub(super) fn is_glob(input: &Path) -> bool {
     !input.exists() && input.to_string_lossy().contains(['*', '?', '[', '{'])
 }
 
-/// Finds the pictures, in the order of their paths.
+/// Finds the pictures, in the order of their paths. What an earlier run has made is none of them, also where its folder is among the sources.
 ///
 /// # Errors
 /// [`CommandError`] where nothing is found, or a folder cannot be read.
-pub(super) fn find(input: &Path) -> Result<Vec<BatchSource>, CommandError> {
+pub(super) fn find(
+    input: &Path,
+    output: &Path,
+    known: &Manifest,
+) -> Result<Vec<BatchSource>, CommandError> {
     let (folder, matcher) = match is_glob(input) {
         false => (input.to_owned(), None),
         true => {
@@ -52,9 +58,10 @@ pub(super) fn find(input: &Path) -> Result<Vec<BatchSource>, CommandError> {
         }
     };
     let files = local_files(&folder)?;
+    let results = Results::of(&folder, output, known);
     let files = files.into_iter().filter(|file| {
         let matcher = matcher.as_ref();
-        matcher.is_none_or(|matcher| matcher.is_match(&file.relative))
+        matcher.is_none_or(|matcher| matcher.is_match(&file.relative)) && !results.has(&file.path)
     });
     let found: Vec<BatchSource> = files
         .filter_map(|file| {
@@ -75,4 +82,43 @@ pub(super) fn find(input: &Path) -> Result<Vec<BatchSource>, CommandError> {
         )));
     }
     Ok(found)
+}
+
+/// The real paths of sources, without links.
+pub(super) fn real_paths(sources: &[BatchSource]) -> BTreeSet<PathBuf> {
+    let paths = sources.iter();
+    paths
+        .filter_map(|source| fs::canonicalize(&source.path).ok())
+        .collect()
+}
+
+/// What earlier runs have made.
+struct Results {
+    /// Their folder, where it lies within that of the sources.
+    folder: Option<PathBuf>,
+    files: BTreeSet<PathBuf>,
+}
+
+impl Results {
+    fn of(sources: &Path, output: &Path, known: &Manifest) -> Self {
+        let pictures = known.pictures.iter();
+        let files = pictures.flat_map(|picture| &picture.files);
+        let folder = fs::canonicalize(output).ok().filter(|folder| {
+            fs::canonicalize(sources).is_ok_and(|sources| !sources.starts_with(folder))
+        });
+        Results {
+            folder,
+            files: files
+                .filter_map(|file| fs::canonicalize(output.join(&file.path)).ok())
+                .collect(),
+        }
+    }
+
+    fn has(&self, path: &Path) -> bool {
+        let Ok(path) = fs::canonicalize(path) else {
+            return false;
+        };
+        let folder = self.folder.as_ref();
+        folder.is_some_and(|folder| path.starts_with(folder)) || self.files.contains(&path)
+    }
 }

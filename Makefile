@@ -171,7 +171,7 @@ bench-crops: bench-tools
 	$(call MEASURE,crops.py)
 
 bench-calibrate: bench-tools
-	$(call MEASURE,calibrate.py)
+	$(call MEASURE,calibrate.py) --only "$(ONLY)"
 
 bench-parts:
 	@.ci/tools

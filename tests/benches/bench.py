@@ -63,7 +63,7 @@ class Bench:
         self.scorer = self.another_scorer()
         self.safelight = contenders.Safelight(arguments.safelight, self.pictures, scratch)
         # AVIF as whoever asks again gets it, at once.
-        self.settled = contenders.Safelight(arguments.safelight, self.pictures, scratch, '[cache]\ninterim_ttl = "0 s"\n[cache.disk]\npath = ""\n')
+        self.settled = contenders.Safelight(arguments.safelight, self.pictures, scratch, '[cache]\ninterim_ttl = "0 s"\nreduced_copies = false\n[cache.disk]\npath = ""\n')
         self.alone = contenders.Safelight(arguments.safelight, self.pictures, scratch, contenders.Safelight.ALONE)
         self.thorough = contenders.Thorough(arguments.safelight, self.pictures, scratch)
         self.sharp = contenders.Sharp(arguments.sharp, self.pictures, scratch)

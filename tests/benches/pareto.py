@@ -33,10 +33,10 @@ ACCEPT = {"accept": "image/avif,image/webp,*/*"}
 
 # What is told of each format: whose answer, and what it may come to in bytes and in CPU against sharp.
 FORMS = {
-    "jpeg": [("", "safelight", None, 0.60)],
-    "webp": [("first", "safelight", 1.02, 0.75), ("settled", "settled", 0.93, None)],
-    "avif": [("first", "safelight", None, 0.03), ("settled", "settled", 0.92, 0.5)],
-    "jxl": [("first", "safelight", None, 0.05), ("settled", "settled", None, 0.5)],
+    "jpeg": [("", "alone", None, 0.60)],
+    "webp": [("first", "alone", 1.02, 0.75), ("settled", "settled", 0.93, None)],
+    "avif": [("first", "alone", None, 0.03), ("settled", "settled", 0.92, 0.5)],
+    "jxl": [("first", "alone", None, 0.05), ("settled", "settled", None, 0.5)],
 }
 
 

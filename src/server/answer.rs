@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use hyper::Method;
 use hyper::Request;
 use hyper::Response;
@@ -21,38 +22,43 @@ use crate::response::Body;
 use crate::telemetry::trace;
 use crate::telemetry::trace::RequestTrace;
 
-/// Answers a request.
+/// Answers a request. What most requests need nothing of is in a box: the future of a request is moved, so its size costs time.
 pub(super) async fn respond(
     service: Service,
     request: Request<Incoming>,
     peer: Peer,
     busy: RequestGuard,
 ) -> Response<PacedBody> {
-    let Service { pipeline, api } = service;
-    let takes = |_: &Arc<Api>| Api::takes(request.uri().path());
-    let api = api.filter(takes);
-    match (trace::of_request(&request), api) {
-        (None, Some(api)) => Box::pin(answer_api(&api, request, busy)).await,
-        (None, None) => answer(&pipeline, request, peer, busy).await,
-        (Some(trace), Some(api)) => {
-            let work = answer_api(&api, request, busy);
-            Box::pin(traced(trace, work)).await
-        }
-        (Some(trace), None) => {
-            let work = answer(&pipeline, request, peer, busy);
-            Box::pin(traced(trace, work)).await
-        }
+    let is_of_api = service.api.is_some() && Api::takes(request.uri().path());
+    match trace::of_request(&request) {
+        None if !is_of_api => answer(&service.pipeline, request, peer, busy).await,
+        trace => respond_boxed(service, trace, request, peer, busy).await,
     }
 }
 
-/// Answers a request, and records how.
-async fn traced(
-    trace: RequestTrace,
-    work: impl Future<Output = Response<PacedBody>>,
-) -> Response<PacedBody> {
-    let answer = trace.follow(work).await;
-    trace.end(answer.status().as_u16());
-    answer
+/// Answers a request that is one of the API, or is recorded.
+fn respond_boxed(
+    service: Service,
+    trace: Option<RequestTrace>,
+    request: Request<Incoming>,
+    peer: Peer,
+    busy: RequestGuard,
+) -> BoxFuture<'static, Response<PacedBody>> {
+    let work = async move {
+        let Service { pipeline, api } = service;
+        match api.filter(|_| Api::takes(request.uri().path())) {
+            Some(api) => answer_api(&api, request, busy).await,
+            None => answer(&pipeline, request, peer, busy).await,
+        }
+    };
+    Box::pin(async move {
+        let Some(trace) = trace else {
+            return work.await;
+        };
+        let answer = trace.follow(work).await;
+        trace.end(answer.status().as_u16());
+        answer
+    })
 }
 
 async fn answer(

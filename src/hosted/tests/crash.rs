@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -24,8 +25,9 @@ use crate::hosted::{Config, Hosted, Store};
 const FOLDER: &str = "SAFELIGHT_TEST_FOLDER";
 /// The point at which the child is killed.
 const FAULT: &str = "SAFELIGHT_TEST_FAULT";
-/// The endpoint of the bucket that the child writes to, in place of the folder.
+/// The endpoint of the bucket that the child writes to, in place of the folder, and the folder with its index.
 const ENDPOINT: &str = "SAFELIGHT_TEST_ENDPOINT";
+const INDEX: &str = "SAFELIGHT_TEST_INDEX";
 /// How many times the child is killed at each point: in a folder, and in a bucket, where this variable may say more.
 const ROUNDS: usize = 20;
 const ROUNDS_IN_BUCKET: usize = 10;
@@ -41,9 +43,9 @@ async fn child() {
         return;
     };
     let folder = PathBuf::from(folder);
-    let hosted = match env::var(ENDPOINT) {
-        Ok(endpoint) => open_bucket(&folder, &endpoint).await,
-        Err(_) => open(&config(&folder)).await,
+    let hosted = match (env::var(ENDPOINT), env::var_os(INDEX)) {
+        (Ok(endpoint), Some(index)) => open_bucket(Path::new(&index), &endpoint).await,
+        _ => open(&config(&folder)).await,
     };
     for round in 0..3 {
         if round == 2 {
@@ -63,7 +65,7 @@ async fn child() {
 }
 
 /// Hosted images in a bucket that others may write to as well.
-async fn open_bucket(folder: &Path, endpoint: &str) -> Arc<Hosted> {
+async fn open_bucket(index: &Path, endpoint: &str) -> Arc<Hosted> {
     let section = bucket::Config {
         name: "images".to_owned(),
         bucket: "images".to_owned(),
@@ -80,7 +82,7 @@ async fn open_bucket(folder: &Path, endpoint: &str) -> Arc<Hosted> {
             name: "images".to_owned(),
             prefix: "hosted".to_owned(),
         },
-        index: folder.join("index"),
+        index: index.to_owned(),
         replicas: true,
         ..Config::default()
     };
@@ -92,14 +94,14 @@ async fn open_bucket(folder: &Path, endpoint: &str) -> Arc<Hosted> {
     hosted
 }
 
-async fn kill_at(folder: &Path, point: &str, endpoint: Option<&str>) {
+async fn kill_at(folder: &Path, point: &str, bucket: Option<(&str, &Path)>) {
     let mut command = Command::new(env::current_exe().expect("this program"));
     command
         .args(["--exact", "hosted::tests::crash::child"])
         .env(FOLDER, folder)
         .env(FAULT, point);
-    if let Some(endpoint) = endpoint {
-        command.env(ENDPOINT, endpoint);
+    if let Some((endpoint, index)) = bucket {
+        command.env(ENDPOINT, endpoint).env(INDEX, index);
     }
     let output = command.output().await.expect("it runs");
     assert_eq!(output.status.signal(), Some(9), "{output:?}");
@@ -179,12 +181,17 @@ async fn a_bucket_loses_nothing_either() {
     let rounds = rounds.and_then(|rounds| rounds.parse().ok());
     let rounds = rounds.unwrap_or(ROUNDS_IN_BUCKET);
     let folder = notes();
+    let index = |point: &str| folder.path().join("index").join(point);
     for _ in 0..rounds {
-        for point in POINTS {
-            kill_at(folder.path(), point, Some(&endpoint)).await;
-        }
+        // Servers that share the bucket, each with an index of its own, which it has again in the next round.
+        let killed = POINTS.map(|point| {
+            let index = index(point);
+            let (folder, endpoint) = (folder.path(), endpoint.as_str());
+            async move { kill_at(folder, point, Some((endpoint, &index))).await }
+        });
+        join_all(killed).await;
     }
-    let hosted = open_bucket(folder.path(), &endpoint).await;
+    let hosted = open_bucket(&index("after-log"), &endpoint).await;
     let listed = assert_whole(folder.path(), &hosted, POINTS.len() * rounds).await;
     let mut originals = 0;
     let mut list = hosted.objects.list(keys::ORIGINALS, None);
@@ -194,7 +201,8 @@ async fn a_bucket_loses_nothing_either() {
     assert_eq!(originals, listed.len());
     drop(list);
     drop(hosted);
-    std::fs::remove_dir_all(folder.path().join("index")).expect("removed");
-    let again = open_bucket(folder.path(), &endpoint).await;
-    assert_eq!(names(&again).await, listed);
+    for index in [index("after-index"), index("new")] {
+        let again = open_bucket(&index, &endpoint).await;
+        assert_eq!(names(&again).await, listed);
+    }
 }

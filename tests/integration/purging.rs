@@ -19,12 +19,12 @@ const PATH: &str = "/uploads/a.png";
 
 /// The picture before it changes, with its tag.
 fn old() -> Answer {
-    Answer::file(samples::png(640, 480)).with("etag", "\"old\"")
+    Answer::file(samples::png(320, 240)).with("etag", "\"old\"")
 }
 
 /// The picture after it has changed.
 fn new() -> Answer {
-    Answer::file(samples::png(640, 320)).with("etag", "\"new\"")
+    Answer::file(samples::png(320, 160)).with("etag", "\"new\"")
 }
 
 fn conditions(asked: &Asked) -> Vec<String> {
@@ -321,7 +321,7 @@ async fn purged_files_are_deleted_from_disk() {
     let origin = TestOrigin::start().await;
     for body in NAMES {
         let folder = tempfile::tempdir().expect("a folder");
-        let source = samples::png(640, 480);
+        let source = samples::png(320, 240);
         origin.serve(PATH, source.clone());
         origin.serve("/kept.png", samples::png(64, 48));
         let proxy = TestProxy::keeping_in(folder.path(), &origin, |_| ()).await;

@@ -50,7 +50,7 @@ pub(super) struct AdminState {
 impl AdminState {
     /// The pipeline that answers requests now.
     fn pipeline(&self) -> Arc<Pipeline> {
-        self.subject.live.get().pipeline
+        Arc::clone(&self.subject.live.get().pipeline)
     }
 }
 

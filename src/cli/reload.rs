@@ -7,7 +7,7 @@ use tokio::task::AbortHandle;
 use super::startup::{ServeArguments, Startup};
 use crate::admin::{AdminRules, ReloadOutcome, ReloadReport};
 use crate::config::{Config, WrittenSettings};
-use crate::server::{Live, Service};
+use crate::server::Live;
 use crate::telemetry::{Level, LogLevel};
 
 /// A running server, as far as settings can change it.
@@ -51,9 +51,10 @@ impl Reloader {
         let report = self.report(&startup.written, &startup.config);
         let config = self.allowed(startup.config);
         let level = Level::of(&config.log).map_err(|error| lines(&error))?;
-        let Service { pipeline, api } = self.live.get();
-        let renewed = pipeline.reopen(config.pipeline());
+        let live = self.live.get();
+        let renewed = live.pipeline.reopen(config.pipeline());
         let renewed = renewed.map_err(|error| lines(&error))?;
+        let api = live.api.as_ref();
         let api = api.map(|api| api.reopen(&renewed, &config.hosted, &config.admin.token));
         let api = api.transpose().map_err(|error| lines(&error))?;
         // From here on nothing can fail.

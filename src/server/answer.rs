@@ -24,7 +24,7 @@ use crate::telemetry::trace::RequestTrace;
 
 /// Answers a request. What most requests need nothing of is in a box: the future of a request is moved, so its size costs time.
 pub(super) async fn respond(
-    service: Service,
+    service: Arc<Service>,
     request: Request<Incoming>,
     peer: Peer,
     busy: RequestGuard,
@@ -38,17 +38,17 @@ pub(super) async fn respond(
 
 /// Answers a request that is one of the API, or is recorded.
 fn respond_boxed(
-    service: Service,
+    service: Arc<Service>,
     trace: Option<RequestTrace>,
     request: Request<Incoming>,
     peer: Peer,
     busy: RequestGuard,
 ) -> BoxFuture<'static, Response<PacedBody>> {
     let work = async move {
-        let Service { pipeline, api } = service;
+        let api = service.api.as_ref();
         match api.filter(|_| Api::takes(request.uri().path())) {
-            Some(api) => answer_api(&api, request, busy).await,
-            None => answer(&pipeline, request, peer, busy).await,
+            Some(api) => answer_api(api, request, busy).await,
+            None => answer(&service.pipeline, request, peer, busy).await,
         }
     };
     Box::pin(async move {

@@ -43,7 +43,7 @@ pub use config::Config;
 pub use descriptors::limit_connections;
 pub use host::Host;
 pub use host::HostError;
-pub use live::{Live, Service};
+pub use live::Live;
 pub use timed_stream::TimedStream;
 
 /// The most streams of one HTTP/2 connection at once.
@@ -238,7 +238,7 @@ impl Handler {
         // The head and the body of an answer are two packets. The second must not wait until the first is acknowledged.
         let _ = stream.set_nodelay(true);
         // A connection may live longer than a pipeline.
-        let pipeline = self.live.get().pipeline;
+        let pipeline = Arc::clone(&self.live.get().pipeline);
         let metrics = Arc::clone(pipeline.metrics());
         let _held = metrics.requests.count_connection();
         let Some(peer) = self.peer(&pipeline, &mut stream, address).await else {

@@ -46,8 +46,12 @@ test:
 THREADS = $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
 
 # Which build it is makes no difference to these, and `make test` has them.
-WITHOUT_CODECS = test(/^(admin|bucket|cache|cli|files|freshness|source)::/) | (kind(lib) & test(/^(api|hosted|webhook)::/)) | (binary(integration) & \
-	test(/^(admin|caching|clients|cors|documents|fetching|file_names|freshness|generators|hosted::clients|http2|images_command|interim|keys|lifecycle|logging|long_originals|mirror|originals|protocol|purging|shared|slow_bucket|sources|startup|transfers|urls|warm_command|warming|webhooks)::/))
+WITHOUT_CODECS = test(/^(admin|bucket|cache|cli|files|freshness|source)::/) | (kind(lib) & \
+	test(/^(api|clients|codecs::svg::(elements|sanitize|tests::draw)|cpu|hosted|operator|request|response|server|signature|telemetry|webhook)::/)) | \
+	(binary(integration) & test(/^(admin|caching|check_command|client_library|client_limits|clients|cors|deployment|documents|fetching|file_names|flows)::/)) | \
+	(binary(integration) & test(/^(freshness|generators|hosted|http2|images_command|images_failures|interim|keys|lifecycle|logging|long_originals)::/)) | \
+	(binary(integration) & test(/^(mirror|originals|playground|protection|protocol|purging|reload|remembering|replicas|shared|signed_urls|slow_bucket)::/)) | \
+	(binary(integration) & test(/^(sources|startup|traces|transfers|urls|warm_command|warming|webhooks)::/)) | binary(architecture) | binary(floors) | binary(messages)
 
 test-portable:
 	@.ci/tools test

@@ -1,28 +1,23 @@
-//! A folder as the store of one process. A file is written beside its place, flushed to the disk, and renamed, so that it is there wholly or not at
-//! all.
+//! The files of a store: writes that are there wholly or not at all, the lock of the folder, and the reserve for a full disk.
 
 use std::fs;
 use std::fs::{File, Metadata, TryLockError};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use ulid::Ulid;
 
-use crate::hosted::blocking::blocking;
 use crate::hosted::error::HostedError;
 use crate::hosted::fault;
-use crate::hosted::store::{Condition, Fetched, Listed, Put};
+use crate::hosted::store::Listed;
 
 /// Writes of one key wait for each other, by the hash of the key.
 const LOCKS: usize = 64;
-/// How many objects a page of a list has, about.
-const PAGE: usize = 1000;
 /// How often a write is tried whose folder vanishes meanwhile, because its last other file was deleted.
 const TRIES: usize = 4;
 
@@ -30,13 +25,11 @@ const TRIES: usize = 4;
 const RESERVE: &str = "reserve";
 const RESERVE_BYTES: usize = 1 << 20;
 
-/// A folder.
-pub(in crate::hosted) struct Folder(Arc<Inner>);
-
-struct Inner {
-    root: PathBuf,
+/// The files of a folder, and what is known of it.
+pub(super) struct Files {
+    pub(super) root: PathBuf,
     locks: Vec<Mutex<()>>,
-    folds_case: bool,
+    pub(super) folds_case: bool,
     /// Whether the reserve is there.
     has_reserve: AtomicBool,
     /// Whether the last write found no room.
@@ -45,190 +38,9 @@ struct Inner {
     _lock: File,
 }
 
-impl Folder {
-    /// Opens a folder, which is made if it is missing.
-    pub(in crate::hosted) async fn open(root: PathBuf) -> Result<Self, HostedError> {
-        blocking(move || Inner::open(&root).map(|inner| Folder(Arc::new(inner)))).await
-    }
-
-    pub(super) fn place(&self) -> String {
-        format!("folder `{}`", self.0.root.display())
-    }
-
-    pub(super) fn folds_case(&self) -> bool {
-        self.0.folds_case
-    }
-
-    pub(super) async fn put(
-        &self,
-        key: &str,
-        bytes: Bytes,
-        condition: Condition<'_>,
-    ) -> Result<Put, HostedError> {
-        let (etag, is_conditional) = match condition {
-            Condition::Always => (None, false),
-            Condition::Absent => (None, true),
-            Condition::Matches(etag) => (Some(etag.to_owned()), true),
-        };
-        self.work(key, move |inner, path| {
-            let _held = inner.lock(path);
-            if is_conditional && etag_at(path)? != etag {
-                return Ok(Put::Refused);
-            }
-            inner
-                .write(path, &mut bytes.as_ref())
-                .map(|file| Put::Stored(etag_of(&file)))
-        })
-        .await
-    }
-
-    pub(super) async fn put_file(
-        &self,
-        key: &str,
-        mut file: File,
-        length: u64,
-    ) -> Result<(), HostedError> {
-        self.work(key, move |inner, path| {
-            file.seek(SeekFrom::Start(0))?;
-            inner.write(path, &mut file.take(length)).map(|_| ())
-        })
-        .await
-    }
-
-    pub(super) async fn copy(&self, from: &str, to: &str) -> Result<bool, HostedError> {
-        let file = self.work(from, |_, path| match File::open(path) {
-            Ok(file) => Ok(Some(file)),
-            Err(error) if is_missing(&error) => Ok(None),
-            Err(error) => Err(error),
-        });
-        let Some(mut file) = file.await? else {
-            return Ok(false);
-        };
-        self.work(to, move |inner, path| {
-            inner.write(path, &mut file).map(|_| true)
-        })
-        .await
-    }
-
-    pub(super) async fn get(&self, key: &str, known: Option<&str>) -> Result<Fetched, HostedError> {
-        let known = known.map(str::to_owned);
-        self.work(key, move |_, path| {
-            let mut file = match File::open(path) {
-                Ok(file) => file,
-                Err(error) if is_missing(&error) => return Ok(Fetched::Missing),
-                Err(error) => return Err(error),
-            };
-            let etag = etag_of(&file.metadata()?);
-            if known.as_ref() == Some(&etag) {
-                return Ok(Fetched::Same);
-            }
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes)?;
-            Ok(Fetched::Object(bytes.into(), etag))
-        })
-        .await
-    }
-
-    pub(super) async fn delete(&self, keys: Vec<String>) -> Result<(), HostedError> {
-        for key in keys {
-            self.work(&key, |inner, path| {
-                match fs::remove_file(path) {
-                    Err(error) if !is_missing(&error) => return Err(error),
-                    Ok(()) | Err(_) => {}
-                }
-                // Folders that became empty; the first that is not ends it.
-                let folders = path.ancestors().skip(1);
-                for folder in folders.take_while(|folder| folder.parent() != Some(&inner.root)) {
-                    if fs::remove_dir(folder).is_err() {
-                        break;
-                    }
-                }
-                Ok(())
-            })
-            .await?;
-        }
-        Ok(())
-    }
-
-    /// Gives up the reserve, and returns whether there was one.
-    pub(super) async fn free_reserve(&self) -> bool {
-        let inner = Arc::clone(&self.0);
-        let freed = blocking(move || {
-            let is_there = inner.has_reserve.swap(false, Ordering::AcqRel);
-            Ok(is_there && fs::remove_file(inner.root.join(RESERVE)).is_ok())
-        });
-        freed.await.unwrap_or(false)
-    }
-
-    /// Fills the reserve again, where it was given up and there is room now.
-    pub(super) async fn keep_reserve(&self) {
-        if self.0.has_reserve.load(Ordering::Acquire) {
-            return;
-        }
-        let inner = Arc::clone(&self.0);
-        let kept = blocking(move || {
-            let is_kept = reserve(&inner.root).is_ok();
-            inner.has_reserve.store(is_kept, Ordering::Release);
-            Ok(())
-        });
-        // Where there is no room now, there may be after the next deletion.
-        let _ = kept.await;
-    }
-
-    pub(super) fn list(&self, folder: &str) -> Walk<'_> {
-        Walk {
-            store: self,
-            folders: vec![self.0.root.join(folder.trim_end_matches('/'))],
-        }
-    }
-
-    async fn work<T: Send + 'static>(
-        &self,
-        key: &str,
-        work: impl FnOnce(&Inner, &Path) -> io::Result<T> + Send + 'static,
-    ) -> Result<T, HostedError> {
-        let inner = Arc::clone(&self.0);
-        let is_plain = key
-            .split('/')
-            .all(|segment| !matches!(segment, "" | "." | ".."));
-        if !is_plain {
-            return Err(HostedError::Store(format!("`{key}` is no key")));
-        }
-        let path = inner.root.join(key);
-        blocking(move || work(&inner, &path).map_err(|error| failed(&path, &error))).await
-    }
-}
-
-/// A list of the files below a folder.
-pub(in crate::hosted) struct Walk<'a> {
-    store: &'a Folder,
-    folders: Vec<PathBuf>,
-}
-
-impl Walk<'_> {
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<Listed>>, HostedError> {
-        let inner = Arc::clone(&self.store.0);
-        let mut folders = std::mem::take(&mut self.folders);
-        let (found, folders) = blocking(move || {
-            let mut found = Vec::new();
-            while found.len() < PAGE
-                && let Some(folder) = folders.pop()
-            {
-                inner
-                    .read_folder(&folder, &mut folders, &mut found)
-                    .map_err(|error| failed(&folder, &error))?;
-            }
-            Ok((found, folders))
-        })
-        .await?;
-        let is_end = found.is_empty() && folders.is_empty();
-        self.folders = folders;
-        Ok((!is_end).then_some(found))
-    }
-}
-
-impl Inner {
-    fn open(root: &Path) -> Result<Self, HostedError> {
+impl Files {
+    /// Takes a folder, which is made if it is missing.
+    pub(super) fn open(root: &Path) -> Result<Self, HostedError> {
         let fail = |error: io::Error| failed(root, &error);
         fs::create_dir_all(root.join("tmp")).map_err(fail)?;
         refuse_links(root)?;
@@ -242,7 +54,7 @@ impl Inner {
         let folds_case = root.join("tmp/pROBE").exists();
         fs::remove_file(&probe).map_err(fail)?;
         let has_reserve = reserve(root).is_ok();
-        Ok(Inner {
+        Ok(Files {
             root: root.to_owned(),
             has_reserve: AtomicBool::new(has_reserve),
             is_full: AtomicBool::new(false),
@@ -252,7 +64,25 @@ impl Inner {
         })
     }
 
-    fn lock(&self, path: &Path) -> Option<std::sync::MutexGuard<'_, ()>> {
+    /// Whether the reserve is there.
+    pub(super) fn has_reserve(&self) -> bool {
+        self.has_reserve.load(Ordering::Acquire)
+    }
+
+    /// Gives up the reserve, and returns whether there was one.
+    pub(super) fn free_reserve(&self) -> bool {
+        let is_there = self.has_reserve.swap(false, Ordering::AcqRel);
+        is_there && fs::remove_file(self.root.join(RESERVE)).is_ok()
+    }
+
+    /// Takes the reserve again, if there is room.
+    pub(super) fn keep_reserve(&self) {
+        let is_kept = reserve(&self.root).is_ok();
+        self.has_reserve.store(is_kept, Ordering::Release);
+    }
+
+    /// Lets no other write of the same key begin as long as it is held.
+    pub(super) fn lock(&self, path: &Path) -> Option<MutexGuard<'_, ()>> {
         let mut hash = DefaultHasher::new();
         path.hash(&mut hash);
         let at = usize::try_from(hash.finish() % LOCKS as u64).unwrap_or(0);
@@ -261,7 +91,7 @@ impl Inner {
     }
 
     /// Puts a file in its place, and returns what the system says of it.
-    fn write(&self, path: &Path, content: &mut impl io::Read) -> io::Result<Metadata> {
+    pub(super) fn write(&self, path: &Path, content: &mut impl io::Read) -> io::Result<Metadata> {
         let beside = self.root.join("tmp").join(Ulid::generate().to_string());
         let written = write_out(&beside, content).and_then(|facts| {
             for _ in 1..TRIES {
@@ -296,7 +126,8 @@ impl Inner {
         File::open(folder)?.sync_all()
     }
 
-    fn read_folder(
+    /// Adds what is in a folder to the lists.
+    pub(super) fn read_folder(
         &self,
         folder: &Path,
         folders: &mut Vec<PathBuf>,
@@ -417,7 +248,7 @@ fn write_out(path: &Path, content: &mut impl io::Read) -> io::Result<Metadata> {
     file.metadata()
 }
 
-fn etag_at(path: &Path) -> io::Result<Option<String>> {
+pub(super) fn etag_at(path: &Path) -> io::Result<Option<String>> {
     match fs::metadata(path) {
         Ok(facts) => Ok(Some(etag_of(&facts))),
         Err(error) if is_missing(&error) => Ok(None),
@@ -426,7 +257,7 @@ fn etag_at(path: &Path) -> io::Result<Option<String>> {
 }
 
 /// Every write makes a new file, with an inode and a time of its own.
-fn etag_of(facts: &Metadata) -> String {
+pub(super) fn etag_of(facts: &Metadata) -> String {
     format!(
         "{:x}-{:x}-{:x}-{:x}",
         facts.ino(),
@@ -436,14 +267,14 @@ fn etag_of(facts: &Metadata) -> String {
     )
 }
 
-fn is_missing(error: &io::Error) -> bool {
+pub(super) fn is_missing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
     )
 }
 
-fn failed(path: &Path, error: &io::Error) -> HostedError {
+pub(super) fn failed(path: &Path, error: &io::Error) -> HostedError {
     let reason = format!("`{}`: {error}", path.display());
     if is_full(error) {
         HostedError::Full(reason)

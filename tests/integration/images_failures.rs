@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
@@ -296,4 +296,17 @@ async fn what_is_refused_is_not_sent_again() {
         text(&output)
     );
     assert_eq!(api.asked(), ["GET /v1/a.jpg", "POST /v1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_takes_long_says_what_it_waits_for() {
+    let api = Api::start(|_, _| Act::Ignore).await;
+    let folder = folder();
+    let mut child = api.command(folder.path(), &["list"]).spawn();
+    let child = child.as_mut().expect("it was built");
+    let mut said = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    let line = bounded("a line", said.next_line()).await;
+    let line = line.expect("it can be read").expect("it is said");
+    assert!(line.contains("is slow to answer: waiting"), "{line}");
+    assert!(line.contains(&api.address), "{line}");
 }

@@ -1,6 +1,7 @@
 //! Speaks the API of hosted images, that of this server or of Cloudflare. Requests that fail for the moment are sent again, with pauses.
 
 use std::io::Write;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 
 use super::api_error::ApiError;
 use super::form::UploadForm;
@@ -28,6 +30,8 @@ const PAUSES: [u64; 6] = [500, 1000, 2000, 4000, 8000, 15_000];
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// The longest answer that is no picture.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
+/// How long a command waits for an answer before it says so.
+const SILENCE: Duration = Duration::from_secs(2);
 /// How many images are listed by one request.
 const PAGE: &str = "1000";
 /// What names keep as it is in a path.
@@ -44,6 +48,10 @@ pub(super) struct ApiClient {
     pub api: String,
     pub account: String,
     pub authorization: HeaderValue,
+    /// Tells people something.
+    pub say: fn(&str),
+    /// Whether people were told that the server is slow.
+    pub is_said_slow: AtomicBool,
     /// Whether the server has answered. One that never did is asked once only.
     pub has_answered: AtomicBool,
 }
@@ -63,8 +71,27 @@ impl ApiClient {
         )
     }
 
-    /// Sends a request with an optional body of JSON, and returns the result.
+    /// Sends a request with an optional body of JSON, and returns the result. People are told once that the result is waited for.
     pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, ApiError> {
+        let mut work = pin!(self.send(method, path, body));
+        if let Ok(result) = timeout(SILENCE, work.as_mut()).await {
+            return result;
+        }
+        if !self.is_said_slow.swap(true, Ordering::Relaxed) {
+            (self.say)(&format!(
+                "the API at {} is slow to answer: waiting",
+                self.api
+            ));
+        }
+        work.await
+    }
+
+    async fn send(
         &self,
         method: Method,
         path: &str,

@@ -57,7 +57,7 @@ pub(super) async fn import(
     output: Output,
 ) -> Result<bool, CommandError> {
     if let Some(account) = &arguments.from_cloudflare {
-        let from = cloudflare(account)?;
+        let from = cloudflare(account, output.say)?;
         return from_api(client, &from, &arguments.transfer, output).await;
     }
     let source = arguments.source.as_deref().unwrap_or_default();

@@ -83,7 +83,7 @@ pub async fn images(
     say: fn(&str),
 ) -> Result<bool, CommandError> {
     let config = arguments.api.settings()?;
-    let client = arguments.api.client(&config)?;
+    let client = arguments.api.client(&config, say)?;
     let output = Output {
         print,
         say,

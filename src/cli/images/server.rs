@@ -71,7 +71,7 @@ impl ApiArguments {
     }
 
     /// The client.
-    pub(super) fn client(&self, config: &Config) -> Result<ApiClient, CommandError> {
+    pub(super) fn client(&self, config: &Config, say: fn(&str)) -> Result<ApiClient, CommandError> {
         let named = self.named();
         let is_of_settings = named.is_none();
         let api = match named {
@@ -94,19 +94,19 @@ impl ApiArguments {
             )
         })?;
         let account = self.account.as_ref().unwrap_or(&config.hosted.account);
-        client(api, account, token)
+        client(api, account, token, say)
     }
 }
 
 /// A client of Cloudflare's API, with the token of the environment.
-pub(super) fn cloudflare(account: &str) -> Result<ApiClient, CommandError> {
+pub(super) fn cloudflare(account: &str, say: fn(&str)) -> Result<ApiClient, CommandError> {
     let token = variable("CLOUDFLARE_API_TOKEN").ok_or_else(|| {
         CommandError::new(
             "CLOUDFLARE_API_TOKEN must be a token of Cloudflare with the right `Images Read`",
         )
     })?;
     let base = variable("CLOUDFLARE_BASE_URL").unwrap_or_else(|| CLOUDFLARE.to_owned());
-    client(api_url(&base)?, account, authorization(&token)?)
+    client(api_url(&base)?, account, authorization(&token)?, say)
 }
 
 fn authorization(token: &str) -> Result<HeaderValue, CommandError> {
@@ -120,6 +120,7 @@ fn client(
     api: String,
     account: &str,
     authorization: HeaderValue,
+    say: fn(&str),
 ) -> Result<ApiClient, CommandError> {
     // No redirects: the token must not be sent to another server.
     let client: Client = outbound::client()
@@ -133,6 +134,8 @@ fn client(
         api,
         account: account.to_owned(),
         authorization,
+        say,
+        is_said_slow: AtomicBool::new(false),
         has_answered: AtomicBool::new(false),
     })
 }

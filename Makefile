@@ -10,6 +10,7 @@ help:
 	@echo "make hostile        every picture of some folders, by 16 clients at once, with 512 MiB for the server and its workers together:"
 	@echo "                    PICTURES=\"folder folder\" MEMORY=512"
 	@echo "make asan           tests of the codecs, and 20,000 changed files, with the C code under AddressSanitizer; FILES=100 LARGE=9 SEED=2"
+	@echo "make fuzz           what fuzzers make of requests, pictures and messages of workers, five minutes each; TARGETS=picture SECONDS=600"
 	@echo "make soak           ten minutes of mixed load, with faults of the origin, kills and purges: no leak, no request without an answer; MINUTES=60"
 	@echo "make oracle         pictures beside those of Pillow, LittleCMS and sharp: tables, and sheets to look at"
 	@echo "make browser        Chromium visits a site through safelight, with a folder, a server and a bucket as its zone, the gallery and the playground: target/browser/*.png"
@@ -104,6 +105,28 @@ asan:
 	$(if $(HEIC),,@echo "no libheif-dev 1.14 or newer: HEIC is not tested")
 	$(ASAN) $(ASAN_TESTS) --lib -- codecs:: transform::tests --skip codecs::svg
 	$(ASAN) $(ASAN_TESTS) --test mutations -- --nocapture
+
+# LLVM's fuzzer, with the counters that the compiler adds. Inputs are kept and grow in target/fuzz/TARGET; what ends a fuzzer is in target/fuzz/found, and
+# becomes an input of tests/fuzz/main.rs. Pictures begin with the files that `make asan` changes.
+TARGETS = request options headers signature picture svg layout worker
+SECONDS = 300
+FUZZ_FEATURES = $(if $(PORTABLE),portable,native)
+FUZZER = target/fuzz/build/$(ASAN_TARGET)/release/fuzzer
+FUZZ_FLAGS = --cfg fuzzing -C passes=sancov-module -C llvm-args=-sanitizer-coverage-level=4 -C llvm-args=-sanitizer-coverage-inline-8bit-counters \
+	-C llvm-args=-sanitizer-coverage-pc-table -C llvm-args=-sanitizer-coverage-trace-compares
+
+.PHONY: fuzz
+fuzz:
+	@.ci/tools
+	mkdir -p target/fuzz/found $(TARGETS:%=target/fuzz/%)
+	cp Cargo.lock tests/fuzz/Cargo.lock
+	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --release --target $(ASAN_TARGET) --target-dir target/fuzz/build --manifest-path tests/fuzz/Cargo.toml \
+		--no-default-features --features $(FUZZ_FEATURES)
+	$(if $(filter picture,$(TARGETS)),SAFELIGHT_SEEDS="$(CURDIR)/target/fuzz/picture" cargo test --test mutations seeds_are_written_where_they_are_wanted)
+	for target in $(TARGETS); do \
+		SAFELIGHT_FUZZ=$$target $(FUZZER) target/fuzz/$$target -dict=tests/fuzz/words.dict -max_total_time=$(SECONDS) -timeout=30 -rss_limit_mb=4096 \
+			-max_len=20000 -print_final_stats=1 -artifact_prefix="$(CURDIR)/target/fuzz/found/$$target-" || exit 1; \
+	done
 
 # One server and one origin, both killed now and then.
 MINUTES = 10

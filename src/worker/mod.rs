@@ -40,6 +40,8 @@ pub use self::death::{Death, WorkerError};
 pub(crate) use self::job::{BatchJob, Job};
 #[cfg(target_os = "linux")]
 use self::pool::Pool;
+#[cfg(all(fuzzing, target_os = "linux"))]
+pub use self::wire::read_for_fuzzer;
 
 /// Where jobs are done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -88,6 +88,32 @@ fn large_files_are_pictures_or_errors() {
     work.finish();
 }
 
+/// For fuzzers, which begin with them: each with the byte before it that says by which options it is rendered.
+#[test]
+fn seeds_are_written_where_they_are_wanted() {
+    let Some(folder) = folder_of_seeds() else {
+        return;
+    };
+    let bounds = Bounds::small();
+    let files = seeds::all(|bytes, options| {
+        let made = rendered(bytes, options, &bounds);
+        made.map(|made| made.bytes).expect("a good source")
+    });
+    for (at, file) in (0u8..).zip(&files) {
+        let name = file.name.replace('/', "-");
+        fs::write(folder.join(name), [&[at], &*file.bytes].concat()).expect("it can be written");
+    }
+}
+
+/// Where seeds are wanted.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a switch of the tests, no setting of the program"
+)]
+fn folder_of_seeds() -> Option<PathBuf> {
+    env::var_os("SAFELIGHT_SEEDS").map(PathBuf::from)
+}
+
 /// A number from the environment.
 #[expect(
     clippy::disallowed_methods,

@@ -230,12 +230,18 @@ async fn faults_among_good_pictures_harm_none_of_them() {
     eventually("nothing is left over", async || {
         let metrics = server.metrics().await;
         let busy = metrics.sum("safelight_worker_processes", &[("state", "busy")]);
-        // One for each processor, one for small pictures, and one more; none for idle work.
-        let most = std::thread::available_parallelism().map_or(1, |count| count.get()) + 2;
+        // One for each processor, one for small pictures, one more, and one that takes the place of another; none for idle work.
+        let most = std::thread::available_parallelism().map_or(1, |count| count.get()) + 3;
+        let workers = workers_of(server.id()).len();
+        let (memory_now, descriptors_now) = (server.memory("VmRSS:"), server.descriptors());
+        // Shown where the test fails. A worker that starts after the first count has four descriptors, and each of the clients one: fewer than faults.
+        eprintln!(
+            "{busy} busy, {workers} workers, {descriptors} then {descriptors_now} descriptors, {memory} then {memory_now} KiB"
+        );
         busy < 0.5
-            && workers_of(server.id()).len() <= most
-            && server.descriptors() <= descriptors + 4 * most
-            && server.memory("VmRSS:") <= memory + (24 << 10)
+            && workers <= most
+            && descriptors_now <= descriptors + 16 * most
+            && memory_now <= memory + (48 << 10)
     })
     .await;
 }

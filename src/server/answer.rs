@@ -22,7 +22,7 @@ use crate::response::Body;
 use crate::telemetry::trace;
 use crate::telemetry::trace::RequestTrace;
 
-/// Answers a request. What most requests need nothing of is in a box: the future of a request is moved, so its size costs time.
+/// Answers a request. Work for the API and for traces is in a box, so that the future of an ordinary request does not hold it.
 pub(super) async fn respond(
     service: Arc<Service>,
     request: Request<Incoming>,

@@ -120,13 +120,17 @@ pub async fn serve(
         }
     };
     accept(&listener, &handler, &phase, closing).await;
-    for (stream, address) in handover::rest(listener) {
-        let permit = handler.permit().await;
-        handler.start(stream, address, permit, phase.clone());
-    }
+    let waiting = handover::rest(listener);
     tracing::info!("draining");
     phases.send_replace(Phase::Draining);
-    let all = handler.permits.acquire_many(count);
+    // Connections that wait to be accepted have no more time than the others: there may never be a permit for them.
+    let all = async {
+        for (stream, address) in waiting {
+            let permit = handler.permit().await;
+            handler.start(stream, address, permit, phase.clone());
+        }
+        handler.permits.acquire_many(count).await
+    };
     if tokio::time::timeout(config.drain_timeout.duration(), all)
         .await
         .is_err()

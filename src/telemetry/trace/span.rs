@@ -32,11 +32,11 @@ pub(crate) enum Step {
     Transform,
     /// A worker is waited for.
     Queue,
-    /// Steps of a worker.
+    /// The source is decoded.
     Decode,
-    /// As before.
+    /// The picture is resized, with all that changes its pixels.
     Resize,
-    /// As before.
+    /// The picture is encoded.
     Encode,
     /// Something is put into the cache.
     Store,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hyper::Method;
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use crate::support::client::Client;
@@ -133,6 +134,37 @@ async fn a_request_that_hangs_delays_the_shutdown_no_longer_than_the_drain_timeo
 }
 
 /// The target of every picture that the rounds request, with its options.
+#[tokio::test]
+async fn connections_that_wait_for_a_place_do_not_delay_the_shutdown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let gate = Gate::closed();
+    let answer = Answer::file(samples::png(64, 48)).behind(&gate);
+    let origin = TestOrigin::with("/a.png", answer).await;
+    let settings = format!(
+        "[server]\nconnections = 1\ndrain_timeout = \"300 ms\"\n{}",
+        settings(&origin, folder.path())
+    );
+    let mut server = Process::start(&settings).await;
+    let client = server.client.clone();
+    let in_flight = tokio::spawn(async move {
+        client
+            .try_send(Method::GET, "/cdn-cgi/image/width=16/a.png", &[])
+            .await
+    });
+    eventually("the origin is asked", async || origin.hits("/a.png") == 1).await;
+    // The first is accepted and waits for the place, the others wait to be accepted.
+    let address = server.client.address().to_string();
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        let stream = TcpStream::connect(&address).await;
+        waiting.push(stream.expect("the system takes it"));
+    }
+    server.terminate().await;
+    assert!(server.ended().await.success());
+    let answer = bounded("the end of it", in_flight).await.expect("no panic");
+    assert!(answer.is_err(), "nobody made that picture");
+}
+
 fn targets() -> Vec<(String, String)> {
     let mut targets = Vec::new();
     for source in ["a.jpg", "b.png"] {

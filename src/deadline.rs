@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use futures_util::TryFutureExt as _;
 use tokio::time::{Instant, timeout_at};
 
 /// A point in time after which a result is of no use.
@@ -52,12 +53,13 @@ impl Deadline {
     ///
     /// # Errors
     /// [`Timeout`] names `stage`.
-    pub(crate) async fn bound<S, T>(
+    pub(crate) fn bound<S, F: Future>(
         self,
         stage: S,
-        work: impl Future<Output = T>,
-    ) -> Result<T, Timeout<S>> {
-        timeout_at(self.0, work).await.map_err(|_| Timeout(stage))
+        work: F,
+    ) -> impl Future<Output = Result<F::Output, Timeout<S>>> {
+        // As an `async fn` it would hold `work` twice.
+        timeout_at(self.0, work).map_err(|_| Timeout(stage))
     }
 }
 

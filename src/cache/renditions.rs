@@ -43,6 +43,8 @@ impl Cache {
         if store && let Some(found) = self.get(&key).await {
             return Ok(found);
         }
+        // In a box, because it is large and copied several times.
+        let render = Box::pin(render);
         let cache = Arc::clone(self);
         let work = async move {
             let generation = cache.purges.generation();
@@ -100,6 +102,11 @@ impl Cache {
         {
             return None;
         }
+        // In a box, so that the future of a request that finds it in memory stays small: it is copied several times.
+        Box::pin(self.find_outside_memory(key)).await
+    }
+
+    async fn find_outside_memory(self: &Arc<Self>, key: RenditionKey) -> Option<CachedRendition> {
         let cache = Arc::clone(self);
         let work = async move { Ok::<_, FlightError<FlightLost>>(cache.find_rendition(key).await) };
         let (result, _) = self.flights.join(FlightKey::Rendition(key), work).await;

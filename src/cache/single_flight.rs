@@ -132,6 +132,8 @@ impl Flights {
         V: Clone + Send + Sync + 'static,
         E: From<FlightLost> + Send + Sync + 'static,
     {
+        // It is large, and would be copied on its way into its task, and into everything that waits for it.
+        let work = Box::pin(work);
         let own = WaitBudget::current();
         let (
             FlightHandle {

@@ -162,6 +162,19 @@ impl Pipeline {
         if let Some(found) = choice.found.take() {
             return Ok((found, None));
         }
+        // In a box, so that the future of a hit stays small: it is copied several times.
+        Box::pin(self.read_or_make(choice, source, context)).await
+    }
+
+    /// The rendition that was chosen and is not in memory. The times are there if this request rendered it.
+    async fn read_or_make(
+        self: &Arc<Self>,
+        choice: &RenditionChoice<'_>,
+        source: CachedSource,
+        context: &RequestContext,
+    ) -> Result<(CachedRendition, Option<Timings>), FlightError<Error>> {
+        let key = choice.rendition.key;
+        let keep = source.record.freshness.is_storable();
         self.count_miss(context)?;
         let record = Arc::clone(&source.record);
         let timings = Arc::new(OnceLock::new());
@@ -175,12 +188,12 @@ impl Pipeline {
         let found = match choice.stored {
             Some(stored) => {
                 let read = Arc::clone(self).read_or_render(stored.clone(), key, task, source);
-                let found = Box::pin(self.cache.get_or_render(key, keep, read));
+                let found = self.cache.get_or_render(key, keep, read);
                 context.deadline.bound(Stage::Render, found).await
             }
             None => {
                 let render = Arc::clone(self).render(task, source);
-                let found = Box::pin(self.cache.get_or_render(key, keep, render));
+                let found = self.cache.get_or_render(key, keep, render);
                 context.deadline.bound(Stage::Render, found).await
             }
         };

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use futures_util::future::Either;
 use hyper::HeaderMap;
 use hyper::Method;
 use opentelemetry::trace::{Link, Span as _, SpanBuilder, SpanContext, SpanKind, TraceContextExt};
@@ -160,10 +161,14 @@ pub(crate) fn fork() -> Option<Arc<Trace>> {
 }
 
 /// Does `work` as a part of a trace, if there is one.
-pub(crate) async fn follow<F: Future>(trace: Option<Arc<Trace>>, work: F) -> F::Output {
+pub(crate) fn follow<F: Future>(
+    trace: Option<Arc<Trace>>,
+    work: F,
+) -> impl Future<Output = F::Output> + use<F> {
+    // As an `async fn` it would hold `work` three times.
     match trace {
-        Some(trace) => TRACE.scope(trace, work).await,
-        None => work.await,
+        Some(trace) => Either::Left(TRACE.scope(trace, work)),
+        None => Either::Right(work),
     }
 }
 

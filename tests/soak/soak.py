@@ -24,7 +24,8 @@ from origin import Origin
 
 THREADS = 8
 ANSWERING = 20  # seconds after which a request counts as one without an answer
-REST = 6  # seconds without load before something is measured
+REST = 6  # seconds without load or background work before something is measured
+WORKING = 600  # seconds that background work may go on without load
 KILLING = 0.4  # the part of the time in which the server is killed now and then
 GROWTH = 1.25
 SLACK = 16 << 20  # what malloc may keep
@@ -209,7 +210,14 @@ class Soak:
     def rested(self):
         """What the server holds when nobody asks for anything."""
         self.load.clear()
-        time.sleep(REST)
+        begun = quiet = time.monotonic()
+        while time.monotonic() < quiet + REST:
+            time.sleep(0.5)
+            if self.metric("safelight_cpu_jobs"):
+                quiet = time.monotonic()
+            if time.monotonic() > begun + WORKING:
+                self.odd.append("background work never ends")
+                break
         pid = self.server.pid
         in_flight = self.metric("safelight_requests_in_flight")
         if in_flight:

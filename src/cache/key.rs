@@ -11,7 +11,7 @@ use crate::options::{Gravity, Recipe};
 use crate::policy::ApprovedSource;
 
 /// Raise this number whenever the same recipe would give other pixels or bytes: what older versions rendered is then never served again.
-pub const RENDER_VERSION: u32 = 10;
+pub const RENDER_VERSION: u32 = 11;
 
 /// The key of a source: a hash of its canonical address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

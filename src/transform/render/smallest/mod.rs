@@ -60,7 +60,7 @@ pub(super) fn file(
     {
         budget.check()?;
         let other = with_loss(&encodable.into_format(other)?, recipe, within, &finish)?;
-        if other.bytes.len() < lossy.bytes.len() {
+        if output::takes_alternative(recipe, lossy.bytes.len(), other.bytes.len()) {
             lossy = other;
         }
     }

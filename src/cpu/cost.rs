@@ -20,6 +20,8 @@ pub(crate) struct Cost {
     pub priority: Priority,
     /// Whose it is, where that is known. Clients take turns.
     pub client: Option<ClientId>,
+    /// Whether it reads the header of a source, before it is known what the render of its client costs.
+    pub reads_header: bool,
 }
 
 /// For whom a job is done.

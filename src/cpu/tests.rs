@@ -19,6 +19,7 @@ fn cost() -> Cost {
         deadline: Instant::now() + Duration::from_secs(3600),
         priority: Priority::Foreground,
         client: None,
+        reads_header: false,
     }
 }
 

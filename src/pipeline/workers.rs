@@ -39,6 +39,8 @@ pub(crate) struct Urgency {
     pub priority: Priority,
     /// Who asked for it first. Others may ask later, and wait for longer.
     pub asker: Option<Asker>,
+    /// Whether it reads the header of a source.
+    pub reads_header: bool,
 }
 
 impl Urgency {
@@ -48,6 +50,7 @@ impl Urgency {
             deadline: Deadline::after(timeout),
             priority: Priority::Foreground,
             asker: None,
+            reads_header: false,
         }
     }
 
@@ -71,6 +74,7 @@ impl Urgency {
             deadline: self.wanted_until(),
             priority: self.priority,
             client: self.asker.and_then(|asker| asker.client),
+            reads_header: self.reads_header,
         }
     }
 
@@ -80,6 +84,7 @@ impl Urgency {
             deadline: Deadline::after(timeout),
             priority,
             asker: None,
+            reads_header: false,
         }
     }
 
@@ -152,6 +157,10 @@ impl Pipeline {
         let _span = trace::step(Step::Open);
         let cost = Source::cost_of_open(&bytes);
         let job = Job::Open { bytes, limits };
+        let urgency = Urgency {
+            reads_header: true,
+            ..urgency
+        };
         let done = self.run_isolated(cost, urgency, job).await?;
         match done.answer {
             Answer::Source(opened) => Ok(opened?),

@@ -320,6 +320,7 @@ impl Batch {
             deadline,
             priority: Priority::Foreground,
             client: None,
+            reads_header: false,
         };
         let work = move || plan.render(&Budget::until(deadline));
         let done = self.cpu.run(cost, work).await;

@@ -24,29 +24,48 @@ impl<W> Lanes<W> {
         deadline: Instant,
         now: Instant,
     ) -> Result<(), (Rejection, Duration)> {
-        // Estimates may be wrong by a third, and what has been fetched should not be refused.
-        let patience = deadline.saturating_duration_since(now) / 4 * 3;
+        // The source may have to wait for memory, and estimates may be wrong: what has been fetched should not be refused.
+        let patience = deadline.saturating_duration_since(now) / 2;
         let new = Cost {
             bytes: 0,
             time: self.places.usual(),
             deadline: now + patience,
             priority: Priority::Foreground,
             client,
+            reads_header: false,
         };
-        let workers = u32::try_from(self.workers).unwrap_or(u32::MAX).max(1);
-        let ahead = Ahead {
-            places: count(self.places.held()),
-            own: count(self.places.held_by(client)),
-            delay: self.pace.of(self.places.time_before(client)) / workers,
-        };
-        let refusal = self.refusal(Lane::Normal, &new, ahead, now);
-        if let Some(refusal) = refusal
-            && !self.places.try_one(now)
-        {
-            return Err(refusal);
+        let ahead = self.ahead(Lane::Normal, client);
+        if let Some(refusal) = self.refusal(Lane::Normal, &new, ahead, now) {
+            // A small render may be in time where a large one would not; where neither is, nothing is tried.
+            let small = Cost {
+                time: self.places.usual_small(),
+                ..new
+            };
+            let ahead = self.ahead(Lane::Fast, client);
+            if let Some(lost) = self.refusal(Lane::Fast, &small, ahead, now) {
+                return Err(lost);
+            }
+            if !self.places.try_one(now) {
+                return Err(refusal);
+            }
         }
         self.places.hold(client);
         Ok(())
+    }
+
+    /// The renders that have a place and come before one more of a client, if that is of this lane.
+    fn ahead(&self, lane: Lane, client: Option<ClientId>) -> Ahead {
+        let (usual, threads) = match lane {
+            Lane::Fast => (self.places.small_part(), self.workers.saturating_add(1)),
+            Lane::Normal | Lane::Share | Lane::Idle => (self.places.usual(), self.workers),
+        };
+        let time = usual.saturating_mul(self.places.count_before(client));
+        let threads = u32::try_from(threads).unwrap_or(u32::MAX).max(1);
+        Ahead {
+            places: count(self.places.held()),
+            own: count(self.places.held_by(client)),
+            delay: self.pace.of(time) / threads,
+        }
     }
 
     /// Holds a place for a render whose source was fetched.
@@ -157,12 +176,12 @@ impl<W> Lanes<W> {
     }
 
     /// The costs of the jobs that start before a new one.
-    fn before(&self, lane: Lane, new: &Cost) -> Box<dyn Iterator<Item = &Cost> + '_> {
+    fn before<'a>(&'a self, lane: Lane, new: &Cost) -> Box<dyn Iterator<Item = &'a Cost> + 'a> {
         match lane {
-            Lane::Fast => Box::new(self.fast.before(new.client)),
+            Lane::Fast => Box::new(self.fast.before(new)),
             // Fast jobs that come later go first as well; those that wait now surely do.
             Lane::Normal | Lane::Share | Lane::Idle => {
-                Box::new(self.fast.all().chain(self.normal.before(new.client)))
+                Box::new(self.fast.all().chain(self.normal.before(new)))
             }
         }
     }
@@ -193,6 +212,7 @@ mod tests {
             deadline: now + 10 * SECOND,
             priority: Priority::Foreground,
             client: None,
+            reads_header: false,
         }
     }
 
@@ -205,7 +225,7 @@ mod tests {
     fn a_place_is_refused_where_the_render_would_be() {
         let now = Instant::now();
         let mut lanes = lanes(1, now);
-        let soon = now + 6 * SECOND;
+        let soon = now + 9 * SECOND;
         enqueue(&mut lanes, 4, now);
         lanes.start(Worker::Regular, now).expect("a thread is free");
         assert_eq!(lanes.take_place(None, soon, now), Ok(()));
@@ -225,8 +245,8 @@ mod tests {
         for _ in 0..100 {
             lanes.record_estimate(&cost(2 * SECOND, now));
         }
-        // Each takes two seconds, so the second ends after four, and a third would after six.
-        let soon = now + 6 * SECOND;
+        // Each takes two seconds, so the second ends after four, and a third would after six; half of the time is for the queue.
+        let soon = now + 10 * SECOND;
         for _ in 0..2 {
             assert_eq!(lanes.take_place(None, soon, now), Ok(()));
         }
@@ -249,7 +269,7 @@ mod tests {
             };
             lanes.enqueue(cost, "render", now).expect("room");
         }
-        let soon = now + 4 * SECOND;
+        let soon = now + 6 * SECOND;
         assert!(lanes.take_place(greedy, soon, now).is_err());
         assert_eq!(lanes.take_place(other, soon, now), Ok(()));
     }
@@ -257,8 +277,8 @@ mod tests {
     #[test]
     fn small_renders_that_are_found_pay_for_trials() {
         let now = Instant::now();
-        let mut lanes = lanes(0, now);
-        enqueue(&mut lanes, 1, now);
+        let mut lanes = lanes(100, now);
+        enqueue(&mut lanes, 20, now);
         let tried = |lanes: &mut Lanes<_>, now| {
             let tries = (0..100).filter(|_| lanes.take_place(None, now + 10 * SECOND, now).is_ok());
             let count = tries.count();
@@ -273,6 +293,33 @@ mod tests {
         assert_eq!(tried(&mut lanes, now + SECOND), 2);
         assert_eq!(tried(&mut lanes, now + 3600 * SECOND), 8);
     }
+
+    #[test]
+    fn nothing_is_tried_where_even_a_small_render_would_be_late() {
+        let now = Instant::now();
+        let mut lanes = lanes(1000, now);
+        let small = Cost {
+            deadline: now + 2 * SECOND,
+            ..cost(SECOND / 50, now)
+        };
+        let mut taken = 0;
+        // As many renders as are in time; each is found to be small.
+        while lanes.enqueue(small, "render", now).is_ok() {
+            lanes.record_estimate(&small);
+            taken += 1;
+        }
+        assert!(taken > 150, "{taken}");
+        assert!(lanes.take_place(None, now + 2 * SECOND, now).is_err());
+        // Three quarters of them have ended.
+        for _ in 0..taken / 4 * 3 {
+            let (id, _) = lanes.start(Worker::Express, now).expect("one waits");
+            lanes.finish(id);
+        }
+        let places = (0..1000).filter(|_| lanes.take_place(None, now + 2 * SECOND, now).is_ok());
+        let places = places.count();
+        assert!((5..=50).contains(&places), "{places} of {taken}");
+    }
+
     #[test]
     fn a_thousand_jobs_of_one_client_do_not_delay_the_first_of_another() {
         let now = Instant::now();
@@ -315,7 +362,7 @@ mod tests {
         };
         assert_eq!(taken(&mut lanes, greedy), 161, "four fifths of the places");
         // One second for each: it waits for one of the other client, and not for all of them.
-        assert_eq!(lanes.take_place(other, now + 3 * SECOND, now), Ok(()));
+        assert_eq!(lanes.take_place(other, now + 5 * SECOND, now), Ok(()));
         for _ in 0..161 {
             lanes.return_place(greedy);
         }

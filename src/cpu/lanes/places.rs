@@ -2,6 +2,7 @@
 //!
 //! Such a render is taken for a large one, since most of the work is in those. It may be a small one, for which there is room while none is left for large
 //! ones. So some are tried all the same, as many as are worth it: each small render that is found pays for a few trials, and time pays for one now and then.
+//! None is tried where a small one would be late as well.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -26,6 +27,10 @@ pub(super) struct Places {
     held: HashMap<Option<ClientId>, u32>,
     /// The time of a render as estimated, on average.
     usual: Duration,
+    /// The same of small renders alone.
+    usual_small: Duration,
+    /// The same of all renders, where large ones count as nothing: what those with a place add to the wait of small ones.
+    small_part: Duration,
     trials: f64,
     updated: Option<Instant>,
 }
@@ -46,6 +51,8 @@ impl Default for Places {
         Places {
             held: HashMap::new(),
             usual: Duration::ZERO,
+            usual_small: Duration::ZERO,
+            small_part: Duration::ZERO,
             trials: 1.0,
             updated: None,
         }
@@ -65,18 +72,16 @@ impl Places {
         self.held.get(&client).copied().unwrap_or(0)
     }
 
-    /// How long the renders that have a place and come before one more of a client will take: its own, and as many of each other client, since they take
-    /// turns.
-    pub(super) fn time_before(&self, client: Option<ClientId>) -> Duration {
+    /// How many renders that have a place come before one more of a client: its own, and as many of each other client, since they take turns.
+    pub(super) fn count_before(&self, client: Option<ClientId>) -> u32 {
         let own = self.held_by(client);
-        let count = self.held.iter().fold(0u32, |sum, (other, held)| {
+        self.held.iter().fold(0u32, |sum, (other, held)| {
             let before = match *other == client {
                 true => own,
                 false => (*held).min(own.saturating_add(1)),
             };
             sum.saturating_add(before)
-        });
-        self.usual.saturating_mul(count)
+        })
     }
 
     /// Whether a render may be tried for which there is no place.
@@ -112,19 +117,34 @@ impl Places {
         self.usual
     }
 
+    /// The time of a small render as estimated, on average.
+    pub(super) fn usual_small(&self) -> Duration {
+        self.usual_small
+    }
+
+    /// How much of the time of a render is that of a small one, on average.
+    pub(super) fn small_part(&self) -> Duration {
+        self.small_part
+    }
+
     /// Takes account of the estimate of a render whose source was read.
     pub(super) fn record(&mut self, estimate: Duration, is_small: bool) {
-        self.usual = self
-            .usual
-            .saturating_mul(WEIGHT - 1)
-            .saturating_add(estimate)
-            / WEIGHT;
+        self.usual = average(self.usual, estimate);
         if is_small {
+            self.usual_small = average(self.usual_small, estimate);
+            self.small_part = average(self.small_part, estimate);
             self.earn(TRIALS);
+        } else {
+            self.small_part = average(self.small_part, Duration::ZERO);
         }
     }
 
     fn earn(&mut self, trials: f64) {
         self.trials = (self.trials + trials).min(MOST_TRIALS);
     }
+}
+
+/// The average of times, of which `next` is the last.
+fn average(before: Duration, next: Duration) -> Duration {
+    before.saturating_mul(WEIGHT - 1).saturating_add(next) / WEIGHT
 }

@@ -1,6 +1,9 @@
 //! The turns of clients in a lane: which waiting job is next, so that no client waits for all jobs of another.
 //!
-//! Each job gets a time on a clock that runs as jobs start (fair queueing): not before the clock, and not before the end of the last job of its client. So the jobs of one client keep their order, and those of two take turns by their cost. Who is not known is one client.
+//! Each job gets a time on a clock that runs as jobs start (fair queueing): not before the clock, and not before the end of the last job of its client.
+//! So the jobs of one client keep their order, and those of two take turns by their cost. Who is not known is one client.
+//!
+//! Headers of sources are read before the renders of the same client, but for one whose turn has come: only then it is known what a render costs, and whether it must be refused.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,9 +19,18 @@ pub(super) struct Turns<W> {
     jobs: Vec<QueuedJob<W>>,
     /// How far the jobs of a client would be that always had its share.
     clock: Duration,
-    /// For each client when its last job ends. There are no more entries than jobs that have come since the lane was empty; those that the clock
+    /// For each client when its last jobs end. There are no more entries than jobs that have come since the lane was empty; those that the clock
     /// has passed go.
-    ends: HashMap<Option<ClientId>, Duration>,
+    ends: HashMap<Option<ClientId>, Ends>,
+}
+
+/// When the last jobs of a client end.
+#[derive(Clone, Copy, Default)]
+struct Ends {
+    /// The last that reads a header.
+    header: Duration,
+    /// The last of all.
+    job: Duration,
 }
 
 pub(super) struct QueuedJob<W> {
@@ -41,10 +53,14 @@ impl<W> Default for Turns<W> {
 impl<W> Turns<W> {
     /// Adds a job behind those that start before it.
     pub(super) fn push(&mut self, id: JobId, cost: Cost, work: W) {
-        let turn = self.turn(cost.client);
-        self.ends
-            .insert(cost.client, turn.saturating_add(cost.time));
-        let place = self.place(turn);
+        let turn = self.turn(&cost);
+        let place = self.place(turn, cost.reads_header);
+        let ends = self.ends.entry(cost.client).or_default();
+        // A header that is read first puts off the renders of its client that come later.
+        ends.job = ends.job.max(self.clock).saturating_add(cost.time);
+        if cost.reads_header {
+            ends.header = turn.saturating_add(cost.time);
+        }
         let job = QueuedJob {
             id,
             cost,
@@ -96,9 +112,9 @@ impl<W> Turns<W> {
         self.jobs.is_empty()
     }
 
-    /// The costs of the jobs that start before a new job of a client.
-    pub(super) fn before(&self, client: Option<ClientId>) -> impl Iterator<Item = &Cost> {
-        let place = self.place(self.turn(client));
+    /// The costs of the jobs that start before a new one.
+    pub(super) fn before<'a>(&'a self, new: &Cost) -> impl Iterator<Item = &'a Cost> + use<'a, W> {
+        let place = self.place(self.turn(new), new.reads_header);
         self.jobs.iter().take(place).map(|job| &job.cost)
     }
 
@@ -116,13 +132,21 @@ impl<W> Turns<W> {
         of.count()
     }
 
-    fn turn(&self, client: Option<ClientId>) -> Duration {
-        let end = self.ends.get(&client).copied().unwrap_or_default();
+    fn turn(&self, new: &Cost) -> Duration {
+        let ends = self.ends.get(&new.client).copied().unwrap_or_default();
+        let end = match new.reads_header {
+            true => ends.header,
+            false => ends.job,
+        };
         end.max(self.clock)
     }
 
-    fn place(&self, turn: Duration) -> usize {
-        self.jobs.partition_point(|job| job.turn <= turn)
+    /// Behind all jobs whose turn is not later; headers before the other jobs of the same turn.
+    fn place(&self, turn: Duration, reads_header: bool) -> usize {
+        let order = |turn, reads_header: bool| (turn, !reads_header);
+        let new = order(turn, reads_header);
+        self.jobs
+            .partition_point(|job| order(job.turn, job.cost.reads_header) <= new)
     }
 
     /// Forgets clients that have no claim left.
@@ -130,7 +154,7 @@ impl<W> Turns<W> {
         if self.jobs.is_empty() {
             self.ends.clear();
         } else if self.ends.len() > 2 * self.jobs.len() {
-            self.ends.retain(|_, end| *end > self.clock);
+            self.ends.retain(|_, ends| ends.job > self.clock);
         }
     }
 }
@@ -142,13 +166,25 @@ mod tests {
     use super::*;
     use crate::cpu::cost::Priority;
 
-    fn push(turns: &mut Turns<&'static str>, client: u32, ms: u64, name: &'static str) {
-        let cost = Cost {
+    fn cost(client: u32, ms: u64) -> Cost {
+        Cost {
             bytes: 1,
             time: Duration::from_millis(ms),
             deadline: Instant::now(),
             priority: Priority::Foreground,
             client: (client > 0).then_some(ClientId::V4(client)),
+            reads_header: false,
+        }
+    }
+
+    fn push(turns: &mut Turns<&'static str>, client: u32, ms: u64, name: &'static str) {
+        turns.push(0, cost(client, ms), name);
+    }
+
+    fn push_header(turns: &mut Turns<&'static str>, client: u32, ms: u64, name: &'static str) {
+        let cost = Cost {
+            reads_header: true,
+            ..cost(client, ms)
         };
         turns.push(0, cost, name);
     }
@@ -218,6 +254,42 @@ mod tests {
             before += 1;
         }
         assert!(before < 60, "{before} jobs went before it");
+    }
+
+    #[test]
+    fn headers_go_before_renders_of_their_client() {
+        let mut turns = Turns::default();
+        for name in ["a", "b", "c"] {
+            push(&mut turns, 1, 10, name);
+        }
+        for name in ["1", "2"] {
+            push_header(&mut turns, 1, 1, name);
+        }
+        assert_eq!(turns.pop().map(|job| job.work), Some("1"));
+        push_header(&mut turns, 1, 1, "3");
+        // The first render had its turn already.
+        assert_eq!(order(&mut turns), "a23bc");
+    }
+
+    #[test]
+    fn a_client_with_many_headers_gets_no_more_than_its_share() {
+        let mut turns = Turns::default();
+        for name in ["a", "b"] {
+            push(&mut turns, 1, 10, name);
+            push(&mut turns, 2, 10, "X");
+        }
+        for _ in 0..20 {
+            push_header(&mut turns, 1, 10, "-");
+        }
+        push(&mut turns, 1, 10, "c");
+        for _ in 0..3 {
+            push(&mut turns, 2, 10, "X");
+        }
+        let order = order(&mut turns);
+        let headers_before = |place: usize| order[..place].matches('-').count();
+        let last = order.rfind('X').expect("it was taken");
+        assert!(headers_before(last) <= 5, "{order}");
+        assert!(order.ends_with('c'), "{order}");
     }
 
     #[test]

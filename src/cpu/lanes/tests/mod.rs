@@ -23,6 +23,7 @@ fn cost(millis: u64, bytes: u64, now: Instant) -> Cost {
         deadline: now + 10 * MINUTE,
         priority: Priority::Foreground,
         client: None,
+        reads_header: false,
     }
 }
 

@@ -281,7 +281,7 @@ impl Hosted {
 
     /// Puts a tombstone in the place of a record, and returns the record. On a full disk there is room for it, or nothing could be deleted there.
     async fn bury(&self, id: &ImageId) -> Result<Arc<Record>, HostedError> {
-        let before = self.find(id).await?.ok_or(HostedError::NotFound)?;
+        self.check_open()?;
         let put = async || {
             let put = self.change_record(id, |record| Ok(Some(tombstone(record))));
             Ok(put.await?.ok_or(HostedError::NotFound)?.before)
@@ -294,11 +294,7 @@ impl Hosted {
                     reason,
                     "the reserve of the store is given up for a deletion"
                 );
-                match put().await {
-                    // The tombstone was stored at once, and only its entry in the log was not.
-                    Err(HostedError::NotFound) => Ok(before),
-                    again => again,
-                }
+                put().await
             }
             buried => buried,
         }

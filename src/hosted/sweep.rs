@@ -61,13 +61,18 @@ impl Hosted {
         Ok(())
     }
 
+    /// Removes old entries of the log. In a folder, which older versions gave a log as well, nobody reads it, so all of them are old.
     async fn sweep_log(&self) -> Result<(), HostedError> {
-        let end = keys::log_at(now_ms().saturating_sub(milliseconds(HISTORY_AGE)));
+        let age = match self.is_in_bucket() {
+            true => milliseconds(HISTORY_AGE),
+            false => 0,
+        };
+        let before = now_ms().saturating_sub(age);
         let mut list = self.objects.list(keys::LOG, None);
         while let Some(page) = list.next().await? {
             let keys = page.into_iter().map(|listed| listed.key);
-            let old: Vec<String> = keys.filter(|key| *key < end).collect();
-            self.objects.delete(old).await?;
+            let is_old = |key: &String| keys::time_of_log_entry(key).is_some_and(|at| at < before);
+            self.objects.delete(keys.filter(is_old).collect()).await?;
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! How records are changed: original, record, entry of the log, index; then it is acknowledged. A record is written only if it is as it was read.
+//! How records are changed: original, record, in a bucket an entry of the log, index; then it is acknowledged. A record is written only if it is as it
+//! was read.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -160,16 +161,23 @@ impl Hosted {
         fault::point("after-record");
         let record = Arc::new(record);
         let (etag, checked) = (Arc::from(etag), Instant::now());
-        let entry = keys::log_entry(now_ms());
-        let body = Bytes::from(json!({ "id": record.id }).to_string());
-        if self.is_in_bucket() {
-            self.tail.skip(&entry);
-        }
-        let logged = self.objects.put(&entry, body, Condition::Always).await;
+        let logged = self.log_change(&record.id).await;
         fault::point("after-log");
         self.note(Arc::clone(&record), &etag, name, checked).await;
         fault::point("after-index");
         logged.map(|_| record)
+    }
+
+    /// Tells other processes of a change. A folder has one process.
+    async fn log_change(&self, id: &ImageId) -> Result<(), HostedError> {
+        if !self.is_in_bucket() {
+            return Ok(());
+        }
+        let entry = keys::log_entry(now_ms());
+        self.tail.skip(&entry);
+        let body = Bytes::from(json!({ "id": id }).to_string());
+        let put = self.objects.put(&entry, body, Condition::Always).await;
+        put.map(|_| ())
     }
 
     /// Waits a little, and longer each time, so that writers who met once do not meet again.

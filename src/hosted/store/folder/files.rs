@@ -21,7 +21,7 @@ const LOCKS: usize = 64;
 /// How often a write is tried whose folder vanishes meanwhile, because its last other file was deleted.
 const TRIES: usize = 4;
 
-/// What a tombstone, its entry in the log and the index need on a full disk, in bytes, with room for more of them.
+/// What a tombstone and the index need on a full disk, in bytes, with room for more of them.
 const RESERVE: &str = "reserve";
 const RESERVE_BYTES: usize = 1 << 20;
 

@@ -359,7 +359,7 @@ impl Hosted {
         stored
     }
 
-    /// Removes a file if it is certain that no record has it. After a failure of the store it is not.
+    /// Removes a file if it is certain that no record has it. After [`HostedError::Store`] it is not. A store that is full has no new record.
     async fn remove_if_refused(&self, error: &HostedError, key: String) {
         if !matches!(error, HostedError::Store(_)) && !key.is_empty() {
             self.remove_keys(vec![key]).await;

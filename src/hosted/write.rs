@@ -125,6 +125,7 @@ impl Hosted {
     }
 
     /// Writes a record. A refusal or a failure is not believed before the record is read: an earlier attempt of the same write may have succeeded.
+    /// Where it cannot be read, nobody knows whether it is stored: that is [`HostedError::Store`].
     async fn put_record(
         &self,
         record: &Record,
@@ -147,7 +148,12 @@ impl Hosted {
             {
                 Ok(Put::Stored(etag))
             }
-            _ => first,
+            Ok(_) => first,
+            Err(error) => Err(match first {
+                Ok(_) => error,
+                Err(HostedError::Full(reason)) => HostedError::Store(reason),
+                Err(first) => first,
+            }),
         }
     }
 

@@ -27,6 +27,11 @@ enum Mood {
     Cheating,
     /// It stores the next record, and then answers this.
     FailsAfterWrite(u16),
+    /// It stores the next record, and then refuses the write, as it does where an attempt before had no answer; and it does not let the record be read
+    /// at once.
+    Forgetful,
+    /// It does not let the next record be read.
+    Unreadable,
     /// It answers this to the next write of a record, and stores nothing.
     FailsOnce(u16),
     /// It answers this status and code to everything.
@@ -103,6 +108,10 @@ impl Server {
             return reply(status, &format!("<Error><Code>{code}</Code></Error>"));
         }
         let field = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
+        if mood == Mood::Unreadable && head.method == Method::GET && key.contains("records/") {
+            self.set(Mood::Fine);
+            return reply(403, "");
+        }
         match head.method {
             Method::PUT => self.put(key, body, field(IF_NONE_MATCH), field(IF_MATCH)),
             Method::POST => self.delete(&body),
@@ -148,6 +157,10 @@ impl Server {
             Mood::FailsAfterWrite(status) if is_record => {
                 *mood = Mood::Fine;
                 reply(status, "")
+            }
+            Mood::Forgetful if is_record => {
+                *mood = Mood::Unreadable;
+                reply(412, "<Error><Code>PreconditionFailed</Code></Error>")
             }
             _ => tagged(Bytes::new(), *tag),
         }
@@ -252,6 +265,20 @@ async fn a_write_that_seems_to_fail_and_is_stored_is_a_success() {
         assert_eq!(*server.mood.lock().expect("no panic"), Mood::Fine);
     }
     assert_eq!(names(&hosted).await.len(), 6);
+}
+
+#[tokio::test]
+async fn a_write_whose_end_is_unknown_keeps_the_file() {
+    let (server, section) = Server::start().await;
+    let folder = TempDir::new().expect("a folder");
+    let hosted = open(&folder, &section, true).await;
+    server.set(Mood::Forgetful);
+    let stored = upload(&hosted, "a", "x").await;
+    assert!(matches!(&stored, Err(HostedError::Store(_))), "{stored:?}");
+    assert_eq!(*server.mood.lock().expect("no panic"), Mood::Fine);
+    let record = hosted.find(&id("a")).await.expect("asked").expect("there");
+    let original = record.original.as_ref().expect("a file");
+    assert_eq!(hosted.read(&original.key).await.expect("a file"), "x");
 }
 
 #[tokio::test]

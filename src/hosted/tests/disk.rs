@@ -6,7 +6,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::hosted::HostedError;
-use crate::hosted::tests::{config, files, id, names, open, upload};
+use crate::hosted::tests::{config, facts, files, id, names, open, spooled, upload};
 
 /// A small disk of its own, until it is dropped.
 struct Disk(TempDir);
@@ -45,6 +45,49 @@ fn fill(folder: &Path) {
             if std::fs::write(&name, vec![1; size]).is_err() {
                 break;
             }
+        }
+    }
+}
+
+/// Takes all that is free but room for `count` small files.
+fn leave_room(folder: &Path, count: usize) {
+    let spare = |number: usize| folder.join(format!("spare-{number}"));
+    for number in 0..count {
+        std::fs::write(spare(number), "x").expect("room");
+    }
+    fill(folder);
+    for number in 0..count {
+        std::fs::remove_file(spare(number)).expect("removed");
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_in_the_middle_of_a_change_takes_no_file_of_a_record() {
+    for room in 0..4 {
+        let Some(disk) = Disk::new(6 << 20) else {
+            return;
+        };
+        let mut config = config(disk.path());
+        let index = TempDir::new().expect("a folder");
+        config.index = index.path().to_owned();
+        let hosted = open(&config).await;
+        upload(&hosted, "old", "one").await.expect("stored");
+        // The old record keeps its room as long as somebody reads it.
+        let record = disk.path().join("store/records/old/-/record.json");
+        let _reader = std::fs::File::open(record).expect("a record");
+        leave_room(disk.path(), room);
+        let old = id("old");
+        let replacing = hosted.replace(&old, "b.jpg".to_owned(), spooled(b"two"), facts());
+        let replaced = replacing.await;
+        let is_new = upload(&hosted, "new", "x").await.is_ok();
+        let found = hosted.find(&id("new")).await.expect("asked");
+        assert_eq!(found.is_some(), is_new, "{room}");
+        let old = hosted.find(&old).await.expect("asked");
+        let old = old.expect("nobody deleted it");
+        assert_eq!(old.filename.as_deref() == Some("b.jpg"), replaced.is_ok());
+        for record in [Some(old), found].into_iter().flatten() {
+            let original = record.original.as_ref().expect("a file");
+            hosted.read(&original.key).await.expect("it has its file");
         }
     }
 }

@@ -247,9 +247,9 @@ impl Hosted {
                 })
                 .await;
             if let Err(error) = removed {
-                let undone = this.change_record(&added.id, |record| Ok(Some(tombstone(record))));
-                if undone.await.is_ok() {
-                    this.remove_files(&added).await;
+                // Nobody knows after a failure of the store whether the old name is gone. Two images are better than none.
+                if !matches!(error, HostedError::Store(_)) {
+                    this.take_back(&added).await;
                 }
                 return Err(error);
             }
@@ -263,6 +263,14 @@ impl Hosted {
             Ok(added)
         })
         .await
+    }
+
+    /// Deletes the copy of an image that keeps its old name.
+    async fn take_back(&self, copy: &Record) {
+        let buried = self.change_record(&copy.id, |record| Ok(Some(tombstone(record))));
+        if buried.await.is_ok() {
+            self.remove_files(copy).await;
+        }
     }
 
     /// Deletes an image or a draft.

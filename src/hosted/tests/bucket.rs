@@ -34,6 +34,8 @@ enum Mood {
     Unreadable,
     /// It answers this to the next write of a record, and stores nothing.
     FailsOnce(u16),
+    /// It takes no entries of the log.
+    LogFails,
     /// It answers this status and code to everything.
     Down(u16, &'static str),
     /// It answers this to each write.
@@ -138,6 +140,7 @@ impl Server {
         let is_record = key.contains("records/");
         match *mood {
             Mood::ReadOnly(status) => return reply(status, ""),
+            Mood::LogFails if key.contains("log/") => return reply(403, ""),
             Mood::FailsOnce(status) if is_record => {
                 *mood = Mood::Fine;
                 return reply(status, "");
@@ -278,6 +281,35 @@ async fn a_write_whose_end_is_unknown_keeps_the_file() {
     assert_eq!(*server.mood.lock().expect("no panic"), Mood::Fine);
     let record = hosted.find(&id("a")).await.expect("asked").expect("there");
     let original = record.original.as_ref().expect("a file");
+    assert_eq!(hosted.read(&original.key).await.expect("a file"), "x");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_gets_another_name_outlives_a_log_that_fails() {
+    let (server, section) = Server::start().await;
+    let folder = TempDir::new().expect("a folder");
+    let hosted = open(&folder, &section, false).await;
+    upload(&hosted, "a", "x").await.expect("stored");
+    // It gets the new name, and waits before it loses the old one.
+    let held = hosted.locks.lock("a").await;
+    let renamer = Arc::clone(&hosted);
+    let renaming = tokio::spawn(async move { renamer.rename(&id("a"), id("b")).await });
+    for _ in 0..2000 {
+        if hosted.known(&id("b")).is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    server.set(Mood::LogFails);
+    drop(held);
+    let renamed = renaming.await.expect("no panic");
+    assert!(
+        matches!(&renamed, Err(HostedError::Store(_))),
+        "{renamed:?}"
+    );
+    assert!(hosted.find(&id("a")).await.expect("asked").is_none());
+    let left = hosted.find(&id("b")).await.expect("asked").expect("there");
+    let original = left.original.as_ref().expect("a file");
     assert_eq!(hosted.read(&original.key).await.expect("a file"), "x");
 }
 

@@ -333,8 +333,8 @@ impl Hosted {
         if let Err(error) = self.index.apply(row).await {
             // The image is stored: it is the index that lacks it, until the next pass over the store.
             tracing::error!(%error, "the index of hosted images cannot be written, so there are no lists until it can");
-            self.stats.can_list.store(false, Ordering::Release);
-            self.stats.is_reconciled.store(false, Ordering::Release);
+            self.stats.lost_rows.fetch_add(1, Ordering::AcqRel);
+            self.stats.believe_index(false);
         }
     }
 

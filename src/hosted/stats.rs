@@ -1,6 +1,6 @@
 //! What is counted about hosted images, and how far the index is.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 /// Counts since the start, and what is so now.
 #[derive(Debug, Default)]
@@ -25,6 +25,16 @@ pub struct Stats {
     pub(super) is_open: AtomicBool,
     /// Whether the index has all that was in the store at the start.
     pub(super) is_reconciled: AtomicBool,
+    /// How many rows could not be written to the index.
+    pub(super) lost_rows: AtomicU64,
     /// The number of the last pass over the store.
     pub(super) pass: AtomicI64,
+}
+
+impl Stats {
+    /// Says whether the index has all that is in the store.
+    pub(super) fn believe_index(&self, is_whole: bool) {
+        self.can_list.store(is_whole, Ordering::Release);
+        self.is_reconciled.store(is_whole, Ordering::Release);
+    }
 }

@@ -43,6 +43,8 @@ impl Hosted {
 
     /// Compares all records of the store with the index, and reads those that differ.
     pub(super) async fn reconcile(&self) -> Result<(), HostedError> {
+        let lost_rows = || self.stats.lost_rows.load(Ordering::Acquire);
+        let lost_before = lost_rows();
         let pass = self.index.next_pass().await?;
         self.stats.pass.store(pass, Ordering::Release);
         self.stats.scanned.store(0, Ordering::Relaxed);
@@ -50,9 +52,16 @@ impl Hosted {
         let done = self.scan(pass).await;
         self.stats.is_scanning.store(false, Ordering::Relaxed);
         done?;
-        self.index.set_complete().await?;
-        self.stats.can_list.store(true, Ordering::Release);
-        self.stats.is_reconciled.store(true, Ordering::Release);
+        if lost_rows() == lost_before {
+            self.index.set_complete().await?;
+            self.stats.believe_index(true);
+        }
+        // Also in the moment between.
+        if lost_rows() != lost_before {
+            self.stats.believe_index(false);
+            let reason = "rows of the index cannot be written".to_owned();
+            return Err(HostedError::Store(reason));
+        }
         let rows = self.index.rows().await?;
         self.stats.rows.store(rows, Ordering::Relaxed);
         Ok(())

@@ -313,6 +313,34 @@ async fn the_index_is_made_anew_when_it_is_lost_or_damaged() {
 }
 
 #[tokio::test]
+async fn an_index_that_lacks_rows_is_not_believed() {
+    let folder = TempDir::new().expect("a folder");
+    let hosted = open(&config(folder.path())).await;
+    upload(&hosted, "gone", "x").await.expect("stored");
+    let index = rusqlite::Connection::open(folder.path().join("index/index.sqlite"));
+    let index = index.expect("a database");
+    let refuse =
+        "CREATE TRIGGER refuse BEFORE INSERT ON images BEGIN SELECT RAISE(ABORT, 'full'); END";
+    index.execute_batch(refuse).expect("made");
+    upload(&hosted, "new", "x").await.expect("stored");
+    hosted.delete(&id("gone")).await.expect("deleted");
+    hosted.reconcile().await.expect_err("rows are missing");
+    // As when others take their room in memory.
+    for name in ["new", "gone"] {
+        hosted.memory.remove(&id(name));
+    }
+    let listed = hosted.list(&ImageQuery::default()).await;
+    assert!(matches!(listed, Err(HostedError::Indexing)), "{listed:?}");
+    let found = hosted.find(&id("new")).await.expect("asked");
+    assert!(found.is_some(), "it was acknowledged");
+    let found = hosted.find(&id("gone")).await.expect("asked");
+    assert!(found.is_none(), "it was deleted");
+    index.execute_batch("DROP TRIGGER refuse").expect("removed");
+    hosted.reconcile().await.expect("all rows are there");
+    assert_eq!(names(&hosted).await, ["new"]);
+}
+
+#[tokio::test]
 async fn a_folder_has_one_process_and_says_so() {
     let folder = TempDir::new().expect("a folder");
     let mut config = config(folder.path());

@@ -189,7 +189,8 @@ impl Hosted {
                     before: change.before,
                     record: change.after,
                 },
-            );
+            )
+            .await;
             Ok(record)
         })
         .await
@@ -259,7 +260,8 @@ impl Hosted {
                     before,
                     record: Arc::clone(&added),
                 },
-            );
+            )
+            .await;
             Ok(added)
         })
         .await
@@ -281,7 +283,10 @@ impl Hosted {
         let (this, id) = (Arc::clone(self), id.clone());
         Self::to_the_end(async move {
             let before = this.bury(&id).await?;
-            this.clean_up(Arc::clone(&before), Event::Deleted { before });
+            let event = Event::Deleted {
+                before: Arc::clone(&before),
+            };
+            this.clean_up(before, event).await;
             Ok(())
         })
         .await
@@ -374,13 +379,15 @@ impl Hosted {
         }
     }
 
-    /// Removes files that an image no longer has, and then tells of it.
-    fn clean_up(self: &Arc<Self>, before: Arc<Record>, event: Event) {
+    /// Tells of a change, and removes files that the image no longer has after the answer. Those who may miss something hear of it when the files are
+    /// gone.
+    async fn clean_up(self: &Arc<Self>, before: Arc<Record>, event: Event) {
+        self.tell_completely(&event).await;
         let this = Arc::clone(self);
         tokio::spawn(async move {
             this.remove_files(&before).await;
             this.objects.keep_reserve().await;
-            this.tell(event).await;
+            this.tell_others(event);
         });
     }
 }

@@ -252,10 +252,20 @@ impl Hosted {
     }
 
     pub(super) async fn tell(&self, event: Event) {
+        self.tell_completely(&event).await;
+        self.tell_others(event);
+    }
+
+    /// Tells the listener that misses nothing.
+    pub(super) async fn tell_completely(&self, event: &Event) {
         if let Some(listener) = self.complete_events.get() {
             // It may have ended.
             let _ = listener.send(event.clone()).await;
         }
+    }
+
+    /// Tells those who may miss something.
+    pub(super) fn tell_others(&self, event: Event) {
         // Nobody may be listening.
         let _ = self.events.send(event);
     }

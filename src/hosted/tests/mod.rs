@@ -461,12 +461,24 @@ async fn a_listener_that_must_miss_nothing_is_waited_for() {
         );
     }
     uploads.await.expect("all are stored");
-    // A listener that has ended keeps nobody.
-    drop(events);
-    for number in 0..IMAGES {
+    // It has the event when the client has the answer: the server may end now.
+    for number in 0..2 {
         let deleted = hosted.delete(&id(&format!("n{number}"))).await;
         deleted.expect("deleted");
+        assert!(matches!(events.try_recv(), Ok(Event::Deleted { .. })));
     }
+    let deleter = Arc::clone(&hosted);
+    let deletions = tokio::spawn(async move {
+        for number in 2..IMAGES {
+            let deleted = deleter.delete(&id(&format!("n{number}"))).await;
+            deleted.expect("deleted");
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!deletions.is_finished());
+    // A listener that has ended keeps nobody.
+    drop(events);
+    deletions.await.expect("all are deleted");
 }
 
 #[tokio::test]

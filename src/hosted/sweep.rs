@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::hosted::clock::now_ms;
 use crate::hosted::error::HostedError;
+use crate::hosted::id::ImageId;
 use crate::hosted::images::{Hosted, parse};
 use crate::hosted::keys;
 use crate::hosted::record::State;
@@ -16,49 +17,105 @@ pub(super) const ORPHAN_AGE: Duration = Duration::from_secs(24 * 3600);
 /// How long tombstones and entries of the log are kept.
 const HISTORY_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-impl Hosted {
-    /// Removes what is no longer needed; of files without a record those that are older than `orphan_age`.
-    pub(super) async fn sweep(&self, orphan_age: Duration) -> Result<(), HostedError> {
-        self.sweep_drafts().await?;
-        self.sweep_tombstones().await?;
-        self.sweep_log().await?;
-        for folder in [keys::ORIGINALS, keys::RENDITIONS] {
-            self.sweep_files(folder, orphan_age).await?;
+/// How many failures in a row are those of objects. More are those of the store.
+const FAILURES: usize = 5;
+
+/// Failures of a step of a sweep. That of one object, such as a damaged record, does not end it.
+#[derive(Default)]
+struct Failures {
+    in_a_row: usize,
+}
+
+impl Failures {
+    /// Lets an outcome pass. An error is logged, and returned where there are too many in a row.
+    fn pass<T>(&mut self, outcome: Result<T, HostedError>) -> Result<Option<T>, HostedError> {
+        match outcome {
+            Ok(outcome) => {
+                self.in_a_row = 0;
+                Ok(Some(outcome))
+            }
+            Err(error) if self.in_a_row < FAILURES => {
+                self.in_a_row += 1;
+                tracing::warn!(%error, "something of hosted images that is no longer needed is left where it is");
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
-        Ok(())
+    }
+}
+
+impl Hosted {
+    /// Removes what is no longer needed; of files without a record those that are older than `orphan_age`. What cannot be removed keeps nothing else.
+    pub(super) async fn sweep(&self, orphan_age: Duration) -> Result<(), HostedError> {
+        let drafts = self.sweep_drafts().await;
+        let tombstones = self.sweep_tombstones().await;
+        let log = self.sweep_log().await;
+        let originals = self.sweep_files(keys::ORIGINALS, orphan_age).await;
+        let renditions = self.sweep_files(keys::RENDITIONS, orphan_age).await;
+        drafts
+            .and(tombstones)
+            .and(log)
+            .and(originals)
+            .and(renditions)
     }
 
     async fn sweep_drafts(&self) -> Result<(), HostedError> {
         let before = now_ms() / 1000;
-        for id in self.index.expired_drafts(before).await? {
-            let swept = self.change_any_record(&id, |record| {
-                let is_expired = record.state == State::Draft && record.is_gone(before);
-                Ok(is_expired.then(|| tombstone(record)))
-            });
-            match swept.await {
-                Ok(_) | Err(HostedError::NotFound | HostedError::Busy) => {}
-                Err(error) => return Err(error),
+        let mut failures = Failures::default();
+        loop {
+            let mut are_gone = 0;
+            for id in self.index.expired_drafts(before).await? {
+                let swept = failures.pass(self.sweep_draft(&id, before).await)?;
+                are_gone += usize::from(swept.unwrap_or(false));
+            }
+            if are_gone == 0 {
+                return Ok(());
             }
         }
-        Ok(())
+    }
+
+    /// Returns whether the draft is gone.
+    async fn sweep_draft(&self, id: &ImageId, before: u64) -> Result<bool, HostedError> {
+        let swept = self.change_any_record(id, |record| {
+            let is_expired = record.state == State::Draft && record.is_gone(before);
+            Ok(is_expired.then(|| tombstone(record)))
+        });
+        match swept.await {
+            Ok(swept) => Ok(swept.is_some()),
+            Err(HostedError::NotFound | HostedError::Busy) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn sweep_tombstones(&self) -> Result<(), HostedError> {
         let before = now_ms().saturating_sub(milliseconds(HISTORY_AGE));
-        for id in self.index.tombstones(before).await? {
-            let name = self.name(&id);
-            let _held = self.locks.lock(&name).await;
-            let found = self.read_record(&id, &name).await?;
-            let is_old = found.is_some_and(|(record, _)| {
-                record.state == State::Deleted && record.uploaded < before
-            });
-            if is_old {
-                self.objects.delete(vec![keys::record(&name)]).await?;
-                self.memory.remove(&id);
-                self.index.remove(name).await?;
+        let mut failures = Failures::default();
+        loop {
+            let mut are_gone = 0;
+            for id in self.index.tombstones(before).await? {
+                let swept = failures.pass(self.sweep_tombstone(&id, before).await)?;
+                are_gone += usize::from(swept.unwrap_or(false));
+            }
+            if are_gone == 0 {
+                return Ok(());
             }
         }
-        Ok(())
+    }
+
+    /// Returns whether the tombstone is gone.
+    async fn sweep_tombstone(&self, id: &ImageId, before: u64) -> Result<bool, HostedError> {
+        let name = self.name(id);
+        let _held = self.locks.lock(&name).await;
+        let Some((record, _)) = self.read_record(id, &name).await? else {
+            return Ok(true);
+        };
+        let is_old = record.state == State::Deleted && record.uploaded < before;
+        if is_old {
+            self.objects.delete(vec![keys::record(&name)]).await?;
+            self.memory.remove(id);
+            self.index.remove(name).await?;
+        }
+        Ok(is_old)
     }
 
     /// Removes old entries of the log. In a folder, which older versions gave a log as well, nobody reads it, so all of them are old.
@@ -78,14 +135,22 @@ impl Hosted {
     }
 
     async fn sweep_files(&self, folder: &str, age: Duration) -> Result<(), HostedError> {
+        let mut failures = Failures::default();
         let mut list = self.objects.list(folder, None);
         while let Some(page) = list.next().await? {
             for listed in page {
-                if is_older(&listed, age) && self.is_orphan(&listed.key).await? {
-                    self.stats.orphans.fetch_add(1, Ordering::Relaxed);
-                    self.objects.delete(vec![listed.key]).await?;
+                if is_older(&listed, age) {
+                    failures.pass(self.sweep_file(listed.key).await)?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    async fn sweep_file(&self, key: String) -> Result<(), HostedError> {
+        if self.is_orphan(&key).await? {
+            self.stats.orphans.fetch_add(1, Ordering::Relaxed);
+            self.objects.delete(vec![key]).await?;
         }
         Ok(())
     }

@@ -186,6 +186,8 @@ async fn background(hosted: Weak<Hosted>) {
     let mut next_count = next_log + IDLE;
     // Nothing is swept before a pass has been successful.
     let mut next_sweep = None;
+    // It may take long, and settings are read again meanwhile.
+    let mut sweeping = tokio::spawn(async {});
     loop {
         let Some(hosted) = hosted.upgrade() else {
             return;
@@ -226,13 +228,18 @@ async fn background(hosted: Weak<Hosted>) {
                 hosted.stats.rows.store(rows, Ordering::Relaxed);
             }
         }
-        if next_sweep.is_some_and(|sweep| now >= sweep) {
+        if next_sweep.is_some_and(|sweep| now >= sweep) && sweeping.is_finished() {
             next_sweep = Some(now + PASS);
-            if let Err(error) = hosted.sweep(ORPHAN_AGE).await {
-                tracing::warn!(%error, "files of deleted images cannot be removed now");
-            }
+            sweeping = tokio::spawn(sweep(hosted));
+        } else {
+            drop(hosted);
         }
-        drop(hosted);
         tokio::time::sleep(TICK).await;
+    }
+}
+
+async fn sweep(hosted: Arc<Hosted>) {
+    if let Err(error) = hosted.sweep(ORPHAN_AGE).await {
+        tracing::warn!(%error, "files of deleted images cannot be removed now");
     }
 }

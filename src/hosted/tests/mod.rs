@@ -6,6 +6,7 @@ mod disk;
 #[expect(dead_code, reason = "the other tests need more of it")]
 #[path = "../../../tests/integration/support/s3.rs"]
 mod s3;
+mod sweep;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -16,8 +17,6 @@ use std::time::Duration;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::hosted::clock::now_ms;
-use crate::hosted::keys;
 use crate::hosted::{
     Changes, Config, Draft, Event, Facts, Hosted, HostedError, ImageId, ImageQuery, NewImage,
     Record, Rendition, SpooledFile, Store, Variant,
@@ -500,40 +499,4 @@ async fn a_store_with_folders_elsewhere_is_refused() {
     let hosted = open(&config(folder.path())).await;
     upload(&hosted, "a", "x").await.expect("stored");
     assert_eq!(names(&hosted).await, ["a"]);
-}
-
-#[tokio::test]
-async fn a_folder_has_no_log_and_loses_that_of_older_versions() {
-    let folder = TempDir::new().expect("a folder");
-    let log = folder.path().join("store/log");
-    std::fs::create_dir_all(&log).expect("made");
-    for at in [1_700_000_000_000, now_ms() - 1] {
-        let entry = keys::log_entry(at);
-        std::fs::write(folder.path().join("store").join(entry), "{}").expect("written");
-    }
-    std::fs::write(log.join("mine"), "").expect("written");
-    let hosted = open(&config(folder.path())).await;
-    upload(&hosted, "a", "x").await.expect("stored");
-    hosted.delete(&id("a")).await.expect("deleted");
-    assert_eq!(files(&log).len(), 3, "nothing was added");
-    hosted.sweep(Duration::ZERO).await.expect("swept");
-    assert_eq!(files(&log), [log.join("mine").to_string_lossy()]);
-}
-
-#[tokio::test]
-async fn a_record_that_cannot_be_read_keeps_its_files_and_stops_no_sweep() {
-    let folder = TempDir::new().expect("a folder");
-    let hosted = open(&config(folder.path())).await;
-    for name in ["a", "b"] {
-        upload(&hosted, name, "x").await.expect("stored");
-    }
-    let store = folder.path().join("store");
-    std::fs::write(store.join("records/a/-/record.json"), "{").expect("written");
-    for folder in ["originals/a/-", "originals/c/-"] {
-        std::fs::create_dir_all(store.join(folder)).expect("made");
-        std::fs::write(store.join(folder).join("orphan.jpg"), "x").expect("written");
-    }
-    hosted.sweep(Duration::ZERO).await.expect("swept");
-    let left = |of: &str| files(&store.join("originals").join(of)).len();
-    assert_eq!((left("a"), left("b"), left("c")), (2, 1, 0));
 }

@@ -197,7 +197,7 @@ impl Objects {
 }
 
 impl Lister<'_> {
-    /// Some more objects, in no order; `None` at the end.
+    /// Some more objects, in no order; `None` at the end. After an error there is nothing more to ask.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<Listed>>, HostedError> {
         match self {
             Lister::Folder(walk) => walk.next().await,

@@ -1,12 +1,13 @@
 //! A folder as a store.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use bytes::Bytes;
 use tempfile::TempDir;
 
 use crate::hosted::error::HostedError;
-use crate::hosted::store::{Condition, Fetched, Folder, Objects, Put, media_type};
+use crate::hosted::store::{Condition, Fetched, Folder, Listed, Objects, Put, media_type};
 
 async fn store(folder: &Path) -> Objects {
     let folder = Folder::open(folder.to_owned()).await.expect("a folder");
@@ -86,6 +87,33 @@ async fn folders_go_with_their_last_file() {
         .expect("deleted");
     assert!(!folder.path().join("records/a").exists());
     assert!(folder.path().join("records").exists());
+}
+
+#[tokio::test]
+async fn a_large_folder_is_listed_page_by_page() {
+    const FILES: usize = 2500;
+    let folder = TempDir::new().expect("a folder");
+    let store = store(folder.path()).await;
+    let flat = folder.path().join("records/flat");
+    let deep = folder.path().join("records/deep/er/-");
+    for folder in [&flat, &deep] {
+        std::fs::create_dir_all(folder).expect("made");
+        for number in 0..FILES {
+            std::fs::write(folder.join(number.to_string()), "").expect("written");
+        }
+    }
+    let mut keys = BTreeSet::new();
+    let mut list = store.list("records/", None);
+    while let Some(page) = list.next().await.expect("a list") {
+        assert!(page.len() <= 1000, "{}", page.len());
+        let is_new = |listed: Listed| keys.insert(listed.key);
+        assert!(page.into_iter().all(is_new), "a key comes twice");
+        // Files that are deleted meanwhile, and their folders, end no list.
+        let _ = std::fs::remove_dir_all(&flat);
+    }
+    assert!(keys.len() >= FILES, "{}", keys.len());
+    let mut list = store.list("none/", None);
+    assert!(list.next().await.expect("a list").is_none());
 }
 
 #[tokio::test]

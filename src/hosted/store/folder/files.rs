@@ -1,7 +1,7 @@
 //! The files of a store: writes that are there wholly or not at all, the lock of the folder, and the reserve for a full disk.
 
 use std::fs;
-use std::fs::{File, Metadata, TryLockError};
+use std::fs::{DirEntry, File, Metadata, ReadDir, TryLockError};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::io::{Read as _, Write as _};
@@ -126,37 +126,27 @@ impl Files {
         File::open(folder)?.sync_all()
     }
 
-    /// Adds what is in a folder to the lists.
-    pub(super) fn read_folder(
+    /// Looks at an entry of a folder that is listed: a file is added to `found`, and a folder becomes the innermost of `open`.
+    pub(super) fn look_at(
         &self,
-        folder: &Path,
-        folders: &mut Vec<PathBuf>,
+        entry: &DirEntry,
+        open: &mut Vec<ReadDir>,
         found: &mut Vec<Listed>,
     ) -> io::Result<()> {
-        let entries = match fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) if is_missing(&error) => return Ok(()),
-            Err(error) => return Err(error),
+        let path = entry.path();
+        let Some(facts) = unless_missing(entry.metadata())? else {
+            return Ok(());
         };
-        for entry in entries {
-            let entry = entry?;
-            let path = entry.path();
-            let facts = match entry.metadata() {
-                Ok(facts) => facts,
-                Err(error) if is_missing(&error) => continue,
-                Err(error) => return Err(error),
-            };
-            if facts.is_dir() {
-                folders.push(path);
-            } else if let Ok(below) = path.strip_prefix(&self.root)
-                && let Some(key) = below.to_str()
-            {
-                found.push(Listed {
-                    key: key.to_owned(),
-                    etag: etag_of(&facts),
-                    modified: facts.modified().ok(),
-                });
-            }
+        if facts.is_dir() {
+            open.extend(unless_missing(fs::read_dir(path))?);
+        } else if let Ok(below) = path.strip_prefix(&self.root)
+            && let Some(key) = below.to_str()
+        {
+            found.push(Listed {
+                key: key.to_owned(),
+                etag: etag_of(&facts),
+                modified: facts.modified().ok(),
+            });
         }
         Ok(())
     }
@@ -249,11 +239,8 @@ fn write_out(path: &Path, content: &mut impl io::Read) -> io::Result<Metadata> {
 }
 
 pub(super) fn etag_at(path: &Path) -> io::Result<Option<String>> {
-    match fs::metadata(path) {
-        Ok(facts) => Ok(Some(etag_of(&facts))),
-        Err(error) if is_missing(&error) => Ok(None),
-        Err(error) => Err(error),
-    }
+    let facts = unless_missing(fs::metadata(path))?;
+    Ok(facts.as_ref().map(etag_of))
 }
 
 /// Every write makes a new file, with an inode and a time of its own.
@@ -267,7 +254,16 @@ pub(super) fn etag_of(facts: &Metadata) -> String {
     )
 }
 
-pub(super) fn is_missing(error: &io::Error) -> bool {
+/// `None` for what is not there.
+pub(super) fn unless_missing<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
+    match outcome {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_missing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory

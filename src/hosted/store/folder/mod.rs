@@ -4,7 +4,7 @@
 mod files;
 
 use std::fs;
-use std::fs::File;
+use std::fs::{File, ReadDir};
 use std::io;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -15,9 +15,9 @@ use bytes::Bytes;
 use crate::hosted::blocking::blocking;
 use crate::hosted::error::HostedError;
 use crate::hosted::store::{Condition, Fetched, Listed, Put};
-use files::{Files, etag_at, etag_of, failed, is_missing};
+use files::{Files, etag_at, etag_of, failed, unless_missing};
 
-/// How many objects a page of a list has, about.
+/// How many objects a page of a list has.
 const PAGE: usize = 1000;
 
 /// A folder.
@@ -74,11 +74,7 @@ impl Folder {
     }
 
     pub(super) async fn copy(&self, from: &str, to: &str) -> Result<bool, HostedError> {
-        let file = self.work(from, |_, path| match File::open(path) {
-            Ok(file) => Ok(Some(file)),
-            Err(error) if is_missing(&error) => Ok(None),
-            Err(error) => Err(error),
-        });
+        let file = self.work(from, |_, path| unless_missing(File::open(path)));
         let Some(mut file) = file.await? else {
             return Ok(false);
         };
@@ -91,10 +87,8 @@ impl Folder {
     pub(super) async fn get(&self, key: &str, known: Option<&str>) -> Result<Fetched, HostedError> {
         let known = known.map(str::to_owned);
         self.work(key, move |_, path| {
-            let mut file = match File::open(path) {
-                Ok(file) => file,
-                Err(error) if is_missing(&error) => return Ok(Fetched::Missing),
-                Err(error) => return Err(error),
+            let Some(mut file) = unless_missing(File::open(path))? else {
+                return Ok(Fetched::Missing);
             };
             let etag = etag_of(&file.metadata()?);
             if known.as_ref() == Some(&etag) {
@@ -110,10 +104,7 @@ impl Folder {
     pub(super) async fn delete(&self, keys: Vec<String>) -> Result<(), HostedError> {
         for key in keys {
             self.work(&key, |files, path| {
-                match fs::remove_file(path) {
-                    Err(error) if !is_missing(&error) => return Err(error),
-                    Ok(()) | Err(_) => {}
-                }
+                unless_missing(fs::remove_file(path))?;
                 // Folders that became empty; the first that is not ends it.
                 let folders = path.ancestors().skip(1);
                 for folder in folders.take_while(|folder| folder.parent() != Some(&files.root)) {
@@ -152,7 +143,8 @@ impl Folder {
     pub(super) fn list(&self, folder: &str) -> Walk<'_> {
         Walk {
             store: self,
-            folders: vec![self.0.root.join(folder.trim_end_matches('/'))],
+            folder: self.0.root.join(folder.trim_end_matches('/')),
+            open: None,
         }
     }
 
@@ -173,30 +165,49 @@ impl Folder {
     }
 }
 
-/// A list of the files below a folder.
+/// A list of the files below a folder. It holds a page in memory, however many files there are.
 pub(in crate::hosted) struct Walk<'a> {
     store: &'a Folder,
-    folders: Vec<PathBuf>,
+    folder: PathBuf,
+    /// The folders that are being read, the innermost last. `None` before the first page.
+    open: Option<Vec<ReadDir>>,
 }
 
 impl Walk<'_> {
     pub(super) async fn next(&mut self) -> Result<Option<Vec<Listed>>, HostedError> {
         let files = Arc::clone(&self.store.0);
-        let mut folders = std::mem::take(&mut self.folders);
-        let (found, folders) = blocking(move || {
-            let mut found = Vec::new();
-            while found.len() < PAGE
-                && let Some(folder) = folders.pop()
-            {
-                files
-                    .read_folder(&folder, &mut folders, &mut found)
-                    .map_err(|error| failed(&folder, &error))?;
-            }
-            Ok((found, folders))
+        let (folder, open) = (self.folder.clone(), self.open.take());
+        let (found, open) = blocking(move || {
+            let page = page(&files, &folder, open);
+            page.map_err(|error| failed(&folder, &error))
         })
         .await?;
-        let is_end = found.is_empty() && folders.is_empty();
-        self.folders = folders;
+        let is_end = found.is_empty() && open.is_empty();
+        self.open = Some(open);
         Ok((!is_end).then_some(found))
     }
+}
+
+/// Reads on in the open folders, or begins with `folder`.
+fn page(
+    files: &Files,
+    folder: &Path,
+    open: Option<Vec<ReadDir>>,
+) -> io::Result<(Vec<Listed>, Vec<ReadDir>)> {
+    let mut open = match open {
+        Some(open) => open,
+        None => Vec::from_iter(unless_missing(fs::read_dir(folder))?),
+    };
+    let mut found = Vec::new();
+    while found.len() < PAGE
+        && let Some(innermost) = open.last_mut()
+    {
+        // A folder that is removed meanwhile has ended.
+        let entry = innermost.next().map(unless_missing).transpose()?;
+        match entry.flatten() {
+            Some(entry) => files.look_at(&entry, &mut open, &mut found)?,
+            None => drop(open.pop()),
+        }
+    }
+    Ok((found, open))
 }

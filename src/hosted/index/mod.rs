@@ -38,7 +38,7 @@ struct Inner {
     writer: Mutex<Connection>,
     writing: Semaphore,
     readers: Mutex<Vec<Connection>>,
-    reading: Semaphore,
+    reading: Arc<Semaphore>,
     /// As long as it is open, no other process uses the index.
     _lock: File,
 }
@@ -71,7 +71,7 @@ impl Index {
                 writer: Mutex::new(writer),
                 writing: Semaphore::new(1),
                 readers: Mutex::new(readers.map_err(failed)?),
-                reading: Semaphore::new(READERS),
+                reading: Arc::new(Semaphore::new(READERS)),
                 _lock: lock,
             }));
             Ok((index, is_complete))
@@ -262,8 +262,10 @@ impl Index {
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, HostedError> {
         let inner = Arc::clone(&self.0);
-        let _permit = self.0.reading.acquire().await;
+        let permit = Arc::clone(&self.0.reading).acquire_owned().await;
         blocking(move || {
+            // Until the connection is back, also where nobody waits for the answer any more.
+            let _permit = permit;
             let readers = || inner.readers.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(connection) = readers().pop() else {
                 return Err(HostedError::Busy);

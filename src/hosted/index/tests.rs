@@ -1,12 +1,13 @@
 //! Lists of an index.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::hosted::id::ImageId;
-use crate::hosted::index::{Index, Row};
+use crate::hosted::index::{Index, READERS, Row};
 use crate::hosted::query::{ImageQuery, MetaFilter, MetaTest};
 use crate::hosted::record::{Record, State};
 
@@ -70,6 +71,23 @@ async fn index(folder: &TempDir) -> Index {
         index.apply(row).await.expect("applied");
     }
     index
+}
+
+#[tokio::test]
+async fn a_reader_waits_for_those_that_were_given_up() {
+    let folder = TempDir::new().expect("a folder");
+    let index = index(&folder).await;
+    for _ in 0..READERS {
+        let slow = index.read(|_| {
+            std::thread::sleep(Duration::from_millis(500));
+            Ok(())
+        });
+        let answer = tokio::time::timeout(Duration::from_millis(20), slow).await;
+        assert!(answer.is_err(), "its client has gone");
+    }
+    let id = ImageId::new("cats/a").expect("a name");
+    let row = index.get(&id).await.expect("it waits for its turn");
+    assert!(row.is_some());
 }
 
 #[track_caller]

@@ -234,7 +234,7 @@ async fn read<T: DeserializeOwned>(
 }
 
 /// Stores a value if nobody changed it. Returns whether it is stored.
-async fn write<T: Serialize + DeserializeOwned + PartialEq>(
+async fn write<T: Serialize>(
     objects: &Objects,
     key: &str,
     stored: &mut Stamped<T>,
@@ -245,21 +245,17 @@ async fn write<T: Serialize + DeserializeOwned + PartialEq>(
         None => Condition::Absent,
         Some(etag) => Condition::Matches(etag),
     };
-    match objects.put(key, Bytes::from(json), condition).await {
-        Ok(Put::Stored(etag)) => {
+    match objects
+        .put_surely(key, Bytes::from(json), condition)
+        .await?
+    {
+        Put::Stored(etag) => {
             *stored = Stamped {
                 etag: Some(etag),
                 value: Some(value),
             };
             Ok(true)
         }
-        first => {
-            // It may have been stored nevertheless.
-            read(objects, key, stored).await?;
-            if stored.value.as_ref() == Some(&value) {
-                return Ok(true);
-            }
-            first.map(|_| false)
-        }
+        Put::Refused => Ok(false),
     }
 }

@@ -23,6 +23,16 @@ pub enum HostedError {
     Store(String),
 }
 
+impl HostedError {
+    /// The failure of a write that may be done all the same.
+    pub(super) fn into_unknown(self) -> Self {
+        match self {
+            HostedError::Full(reason) => HostedError::Store(reason),
+            error => error,
+        }
+    }
+}
+
 impl fmt::Display for HostedError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

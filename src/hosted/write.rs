@@ -17,7 +17,7 @@ use crate::hosted::images::{Hosted, parse};
 use crate::hosted::keys;
 use crate::hosted::record::{Facts, Original, Record, State};
 use crate::hosted::spool::SpooledFile;
-use crate::hosted::store::{Condition, Fetched, Put};
+use crate::hosted::store::{Condition, Put};
 
 /// How often a record is read and written again when others change it at the same time.
 const TRIES: u32 = 5;
@@ -124,8 +124,7 @@ impl Hosted {
         Err(HostedError::Busy)
     }
 
-    /// Writes a record. A refusal or a failure is not believed before the record is read: an earlier attempt of the same write may have succeeded.
-    /// Where it cannot be read, nobody knows whether it is stored: that is [`HostedError::Store`].
+    /// Writes a record.
     async fn put_record(
         &self,
         record: &Record,
@@ -138,23 +137,9 @@ impl Hosted {
         // What cannot be read again must not be stored: metadata that is nested too deeply, for example.
         parse(name, &json)?;
         let key = keys::record(name);
-        let first = match self.objects.put(&key, Bytes::from(json), condition).await {
-            Ok(Put::Stored(etag)) => return Ok(Put::Stored(etag)),
-            first => first,
-        };
-        match self.objects.get(&key, None).await {
-            Ok(Fetched::Object(bytes, etag))
-                if parse(name, &bytes).is_ok_and(|found| found.rev == record.rev) =>
-            {
-                Ok(Put::Stored(etag))
-            }
-            Ok(_) => first,
-            Err(error) => Err(match first {
-                Ok(_) => error,
-                Err(HostedError::Full(reason)) => HostedError::Store(reason),
-                Err(first) => first,
-            }),
-        }
+        self.objects
+            .put_surely(&key, Bytes::from(json), condition)
+            .await
     }
 
     /// What follows when a record is stored. The caller holds the lock of the image.

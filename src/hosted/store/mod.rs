@@ -135,6 +135,32 @@ impl Objects {
         }
     }
 
+    /// Stores a small object that no other write has the bytes of. A refusal or a failure is not believed before the object is read: an earlier attempt
+    /// of the same write may have succeeded. Where nobody knows whether it is stored, that is [`HostedError::Store`].
+    pub(super) async fn put_surely(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        condition: Condition<'_>,
+    ) -> Result<Put, HostedError> {
+        let first = match self.put(key, bytes.clone(), condition).await {
+            Ok(Put::Stored(etag)) => return Ok(Put::Stored(etag)),
+            first => first,
+        };
+        match (self.get(key, None).await, first) {
+            (Ok(Fetched::Object(found, etag)), first) if found == bytes => match (first, self) {
+                // It is in its place, but the disk may lose it.
+                (Err(_), Objects::Folder(folder)) => {
+                    let again = folder.put(key, bytes, Condition::Matches(&etag));
+                    again.await.map_err(HostedError::into_unknown)
+                }
+                _ => Ok(Put::Stored(etag)),
+            },
+            (Ok(_), first) => first,
+            (Err(_), Err(error)) | (Err(error), Ok(_)) => Err(error.into_unknown()),
+        }
+    }
+
     /// Stores the first `length` bytes of a file, whatever is there.
     pub(super) async fn put_file(
         &self,

@@ -17,6 +17,7 @@ use std::time::Duration;
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::hosted::fault;
 use crate::hosted::{
     Changes, Config, Draft, Event, Facts, Hosted, HostedError, ImageId, ImageQuery, NewImage,
     Record, Rendition, SpooledFile, Store, Variant,
@@ -416,6 +417,37 @@ async fn a_store_that_refuses_writes_leaves_nothing_half_made() {
     std::fs::remove_file(&temporary).expect("removed");
     std::fs::create_dir(&temporary).expect("made");
     upload(&hosted, "a", "x").await.expect("it works again");
+}
+
+#[tokio::test]
+async fn what_may_not_be_flushed_to_the_disk_is_not_acknowledged() {
+    let folder = TempDir::new().expect("a folder");
+    let hosted = open(&config(folder.path())).await;
+    upload(&hosted, "a", "x").await.expect("stored");
+    let fail = |times| *fault::FAILS.lock().expect("no panic") = vec!["flush"; times];
+    let update = async || {
+        let changes = Changes {
+            creator: Some(Some("u".to_owned())),
+            ..Changes::default()
+        };
+        hosted.update(&id("a"), changes).await
+    };
+    let change = |name: &'static str| {
+        hosted.change_settings(move |settings| {
+            settings
+                .variants
+                .insert(name.to_owned(), Variant::default());
+            Ok::<(), ()>(())
+        })
+    };
+    for (times, is_flushed) in [(1, true), (2, false), (0, true)] {
+        fail(times);
+        assert_eq!(update().await.is_ok(), is_flushed, "{times}");
+        fail(times);
+        let name = ["x", "y", "z"][times];
+        assert_eq!(change(name).await.is_ok(), is_flushed, "{times}");
+    }
+    assert_eq!(names(&hosted).await, ["a"]);
 }
 
 #[tokio::test]

@@ -6,10 +6,12 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
+use std::path;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rustix::fs::{CWD, renameat};
 use ulid::Ulid;
 
 use crate::hosted::error::HostedError;
@@ -42,7 +44,8 @@ impl Files {
     /// Takes a folder, which is made if it is missing.
     pub(super) fn open(root: &Path) -> Result<Self, HostedError> {
         let fail = |error: io::Error| failed(root, &error);
-        fs::create_dir_all(root.join("tmp")).map_err(fail)?;
+        let temporary = path::absolute(root.join("tmp")).map_err(fail)?;
+        make_folder(&temporary).map_err(fail)?;
         refuse_links(root)?;
         let lock = lock(root)?;
         // What a process left that ended in the middle of a write.
@@ -122,8 +125,12 @@ impl Files {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let folder = to.parent().unwrap_or(&self.root);
         make_folder(folder)?;
-        fs::rename(from, to)?;
-        File::open(folder)?.sync_all()
+        // Not afterwards: there may be no descriptor left then, or another folder of this name.
+        let folder = File::open(folder)?;
+        let name = to.file_name().unwrap_or_default();
+        renameat(CWD, from, &folder, name)?;
+        fault::error("flush")?;
+        folder.sync_all()
     }
 
     /// Looks at an entry of a folder that is listed: a file is added to `found`, and a folder becomes the innermost of `open`.

@@ -300,17 +300,25 @@ impl Hosted {
             Ok(put.await?.ok_or(HostedError::NotFound)?.before)
         };
         match put().await {
-            Err(HostedError::Store(reason) | HostedError::Full(reason))
-                if self.objects.free_reserve().await =>
-            {
-                tracing::warn!(
-                    reason,
-                    "the reserve of the store is given up for a deletion"
-                );
+            Err(HostedError::Store(reason) | HostedError::Full(reason)) if !self.is_in_bucket() => {
+                // Another deletion may have given it up a moment ago.
+                let _held = self.reserve.lock().await;
+                if self.objects.free_reserve().await {
+                    tracing::warn!(
+                        reason,
+                        "the reserve of the store is given up for a deletion"
+                    );
+                }
                 put().await
             }
             buried => buried,
         }
+    }
+
+    /// Keeps room for deletions, unless there is none.
+    pub(super) async fn keep_reserve(&self) {
+        let _held = self.reserve.lock().await;
+        self.objects.keep_reserve().await;
     }
 
     /// Notes renditions of an original in its record, in place of those of the same variants and formats. If the image has another original by now,
@@ -386,7 +394,7 @@ impl Hosted {
         let this = Arc::clone(self);
         tokio::spawn(async move {
             this.remove_files(&before).await;
-            this.objects.keep_reserve().await;
+            this.keep_reserve().await;
             this.tell_others(event);
         });
     }

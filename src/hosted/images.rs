@@ -43,6 +43,8 @@ pub struct Hosted {
     pub(super) account: Account,
     pub(super) tail: Tail,
     pub(super) stats: Stats,
+    /// Who uses the reserve of the store, or fills it, holds this.
+    pub(super) reserve: tokio::sync::Mutex<()>,
     /// Why the store could not be opened yet.
     pub(super) closed: Mutex<String>,
     pub(super) events: broadcast::Sender<Event>,
@@ -92,6 +94,7 @@ impl Hosted {
             tail: Tail::new(now_ms()),
             closed: Mutex::default(),
             stats,
+            reserve: tokio::sync::Mutex::default(),
             events: broadcast::channel(EVENTS).0,
             complete_events: OnceLock::new(),
         });

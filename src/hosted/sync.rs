@@ -223,7 +223,7 @@ async fn background(hosted: Weak<Hosted>) {
         }
         if now >= next_count {
             next_count = now + IDLE;
-            hosted.objects.keep_reserve().await;
+            hosted.keep_reserve().await;
             if let Ok(rows) = hosted.index.rows().await {
                 hosted.stats.rows.store(rows, Ordering::Relaxed);
             }

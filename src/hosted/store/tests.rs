@@ -141,3 +141,18 @@ fn objects_have_the_media_types_of_their_names() {
         assert_eq!(media_type(key), expected, "{key}");
     }
 }
+
+#[tokio::test]
+async fn the_reserve_takes_room_where_files_are_compressed() {
+    let folder = TempDir::new().expect("a folder");
+    let reserve = folder.path().join("reserve");
+    // As it was before, and as a file system has it that writes no zeros.
+    let file = std::fs::File::create(&reserve).expect("room");
+    file.set_len(1 << 20).expect("room");
+    drop(file);
+    store(folder.path()).await;
+    let bytes = std::fs::read(&reserve).expect("there");
+    assert_eq!(bytes.len(), 1 << 20);
+    let zeros = bytes.iter().filter(|byte| **byte == 0).count();
+    assert!(zeros < bytes.len() / 100, "{zeros}");
+}

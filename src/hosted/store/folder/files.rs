@@ -25,7 +25,9 @@ const TRIES: usize = 4;
 
 /// What a tombstone and the index need on a full disk, in bytes, with room for more of them.
 const RESERVE: &str = "reserve";
-const RESERVE_BYTES: usize = 1 << 20;
+const RESERVE_BYTES: u64 = 1 << 20;
+/// The unit in which the system says how much room a file takes, in bytes.
+const BLOCK_BYTES: u64 = 512;
 
 /// The files of a folder, and what is known of it.
 pub(super) struct Files {
@@ -222,18 +224,23 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Takes room on the disk, with a file that holds nothing.
+/// Takes room on the disk, with a file that nobody reads and no file system can compress.
 fn reserve(root: &Path) -> io::Result<()> {
     let path = root.join(RESERVE);
-    let is_whole = |facts: Metadata| facts.len() == RESERVE_BYTES as u64;
-    if fs::metadata(&path).is_ok_and(is_whole) {
+    let takes_room = |facts: Metadata| {
+        facts.len() == RESERVE_BYTES && facts.blocks() * BLOCK_BYTES >= RESERVE_BYTES
+    };
+    if fs::metadata(&path).is_ok_and(takes_room) {
         return Ok(());
     }
-    let written = fs::write(&path, vec![0; RESERVE_BYTES]);
+    let written = File::open("/dev/urandom").and_then(|noise| {
+        let mut file = File::create(&path)?;
+        io::copy(&mut noise.take(RESERVE_BYTES), &mut file)
+    });
     if written.is_err() {
         let _ = fs::remove_file(&path);
     }
-    written
+    written.map(|_| ())
 }
 
 /// The type of the content is known here, so that the kernel copies files by itself (`copy_file_range`).

@@ -309,7 +309,7 @@ impl Hosted {
             }
             (Fetched::Missing | Fetched::Same, _) => {
                 self.memory.remove(id);
-                self.index.remove(name.to_owned()).await?;
+                self.forget(name).await?;
                 Ok(None)
             }
             (Fetched::Object(bytes, etag), _) => {
@@ -325,6 +325,16 @@ impl Hosted {
                 Ok(Some((record, etag)))
             }
         }
+    }
+
+    /// Forgets an image that the store does not have. Most were never known, and clients ask for any name: those cost no write. The caller holds the lock
+    /// of the image.
+    pub(super) async fn forget(&self, name: &str) -> Result<(), HostedError> {
+        if let Some(row) = self.index.get_key(name).await? {
+            self.memory.remove(&row.record.id);
+            self.index.remove(name.to_owned()).await?;
+        }
+        Ok(())
     }
 
     /// Notes what the store has, in memory and in the index. The caller holds the lock of the image.

@@ -157,12 +157,7 @@ impl Hosted {
                 }
                 Err(error) => tracing::warn!(%error, "a record is left out"),
             },
-            Fetched::Missing | Fetched::Same => {
-                if let Some(row) = self.index.get_key(&name).await? {
-                    self.memory.remove(&row.record.id);
-                    self.index.remove(name).await?;
-                }
-            }
+            Fetched::Missing | Fetched::Same => self.forget(&name).await?,
         }
         Ok(())
     }

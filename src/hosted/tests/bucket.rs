@@ -396,6 +396,22 @@ async fn processes_that_share_a_bucket_by_mistake_notice_it() {
 }
 
 #[tokio::test]
+async fn names_that_nobody_has_cost_no_write() {
+    let (_server, section) = Server::start().await;
+    let folder = TempDir::new().expect("a folder");
+    let hosted = open(&folder, &section, true).await;
+    let index = rusqlite::Connection::open(folder.path().join("index/index.sqlite"));
+    let index = index.expect("a database");
+    index
+        .execute_batch("BEGIN IMMEDIATE")
+        .expect("nobody writes");
+    let finding = id("none");
+    let found = tokio::time::timeout(Duration::from_secs(2), hosted.find(&finding));
+    let found = found.await.expect("it does not wait").expect("asked");
+    assert!(found.is_none());
+}
+
+#[tokio::test]
 async fn a_bucket_that_is_not_configured_is_named() {
     let folder = TempDir::new().expect("a folder");
     let refused = Hosted::open(&config(&folder, false), &[]).await;

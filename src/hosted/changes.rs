@@ -12,7 +12,7 @@ use crate::hosted::images::Hosted;
 use crate::hosted::keys;
 use crate::hosted::record::{Changes, Draft, Facts, NewImage, Record, Rendition, State, Upload};
 use crate::hosted::spool::SpooledFile;
-use crate::hosted::write::tombstone;
+use crate::hosted::tombstone::tombstone;
 
 impl Hosted {
     /// Stores an image.

@@ -1,8 +1,9 @@
 //! Hosted images: originals, records and named renditions in a bucket or a folder, and an index of the records. The store is the truth; the index
 //! can be deleted at any time.
 //!
-//! A record is changed only by a conditional write, so that several processes can share one bucket. An original is never overwritten: a new one
-//! has a new name. Nothing is acknowledged before it is stored.
+//! A record is changed only by a conditional write, so that several processes can share one bucket; but an old tombstone is deleted, which knows no
+//! condition, so who takes its place looks again. An original is never overwritten: a new one has a new name. Nothing is acknowledged before it is
+//! stored.
 
 mod account;
 mod blocking;
@@ -30,6 +31,7 @@ mod store;
 mod sweep;
 mod sync;
 mod tail;
+mod tombstone;
 mod write;
 
 pub use config::Config;

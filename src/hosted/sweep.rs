@@ -10,13 +10,10 @@ use crate::hosted::images::{Hosted, parse};
 use crate::hosted::keys;
 use crate::hosted::record::State;
 use crate::hosted::store::{Fetched, Listed};
-use crate::hosted::write::tombstone;
+use crate::hosted::tombstone::{HISTORY_AGE, tombstone};
 
 /// A younger file may belong to a record that is still being written.
 pub(super) const ORPHAN_AGE: Duration = Duration::from_secs(24 * 3600);
-/// How long tombstones and entries of the log are kept.
-const HISTORY_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
-
 /// How many failures in a row are those of objects. More are those of the store.
 const FAILURES: usize = 5;
 

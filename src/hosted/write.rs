@@ -1,8 +1,8 @@
 //! How records are changed: original, record, in a bucket an entry of the log, index; then it is acknowledged. A record is written only if it is as it
 //! was read.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,12 +15,15 @@ use crate::hosted::fault;
 use crate::hosted::id::ImageId;
 use crate::hosted::images::{Hosted, parse};
 use crate::hosted::keys;
-use crate::hosted::record::{Facts, Original, Record, State};
+use crate::hosted::record::{Facts, Original, Record};
 use crate::hosted::spool::SpooledFile;
 use crate::hosted::store::{Condition, Put};
+use crate::hosted::tombstone::is_swept_soon;
 
 /// How often a record is read and written again when others change it at the same time.
 const TRIES: u32 = 5;
+/// How long it may take at most to delete a tombstone after a look at it.
+const SWEEP_TIME: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
 
 /// A record before a change and after it.
 pub(super) struct Change {
@@ -60,20 +63,31 @@ impl Hosted {
     }
 
     /// Stores the record of a new image. A tombstone or a draft that expired gives way.
-    pub(super) async fn add_record(&self, record: Record) -> Result<Arc<Record>, HostedError> {
+    pub(super) async fn add_record(
+        self: &Arc<Self>,
+        record: Record,
+    ) -> Result<Arc<Record>, HostedError> {
         let name = self.name(&record.id);
         let _held = self.locks.lock(&name).await;
         let mut replaced: Option<Arc<str>> = None;
+        let mut may_be_swept = false;
         for attempt in 0..TRIES {
             let condition = match &replaced {
                 None => Condition::Absent,
                 Some(etag) => Condition::Matches(etag),
             };
             if let Put::Stored(etag) = self.put_record(&record, &name, condition).await? {
-                return self.finish(record, etag, &name).await;
+                let added = self.finish(record, etag, &name).await;
+                if may_be_swept && let Ok(record) = &added {
+                    tokio::spawn(keep(Arc::downgrade(self), Arc::clone(record)));
+                }
+                return added;
             }
             replaced = match self.read_record(&record.id, &name).await? {
-                Some((found, etag)) if found.is_gone(now_ms() / 1000) => Some(etag),
+                Some((found, etag)) if found.is_gone(now_ms() / 1000) => {
+                    may_be_swept = self.is_shared() && is_swept_soon(&found);
+                    Some(etag)
+                }
                 Some(_) => return Err(HostedError::Exists),
                 None => None,
             };
@@ -171,6 +185,19 @@ impl Hosted {
         put.map(|_| ())
     }
 
+    async fn keep_now(&self, record: &Arc<Record>) -> Result<(), HostedError> {
+        let name = self.name(&record.id);
+        let _held = self.locks.lock(&name).await;
+        if self.read_record(&record.id, &name).await?.is_some() {
+            return Ok(());
+        }
+        tracing::warn!(id = %record.id, "an image was swept away with the tombstone that it has replaced, and is stored again");
+        if let Put::Stored(etag) = self.put_record(record, &name, Condition::Absent).await? {
+            self.finish(Record::clone(record), etag, &name).await?;
+        }
+        Ok(())
+    }
+
     /// Waits a little, and longer each time, so that writers who met once do not meet again.
     async fn wait_for_others(&self, attempt: u32) {
         self.stats.retries.fetch_add(1, Ordering::Relaxed);
@@ -202,21 +229,12 @@ impl Hosted {
     }
 }
 
-/// What stays of an image that is deleted.
-pub(super) fn tombstone(record: &Record) -> Record {
-    Record {
-        v: record.v,
-        rev: String::new(),
-        id: record.id.clone(),
-        state: State::Deleted,
-        filename: None,
-        creator: None,
-        meta: serde_json::Map::new(),
-        require_signed_urls: false,
-        uploaded: now_ms(),
-        expires: None,
-        original: None,
-        renditions: Vec::new(),
-        upload: None,
+/// Stores the record of an image once more if another process sweeps it away with the tombstone that it has replaced.
+async fn keep(hosted: Weak<Hosted>, record: Arc<Record>) {
+    tokio::time::sleep(SWEEP_TIME).await;
+    if let Some(hosted) = hosted.upgrade()
+        && let Err(error) = hosted.keep_now(&record).await
+    {
+        tracing::warn!(id = %record.id, %error, "nobody knows whether an image was swept away with the tombstone that it has replaced");
     }
 }

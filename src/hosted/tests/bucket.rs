@@ -17,7 +17,8 @@ use tokio::net::TcpListener;
 use crate::bucket;
 use crate::bucket::{AddressingStyle, Credentials};
 use crate::hosted::tests::{id, names, upload};
-use crate::hosted::{Changes, Config, Hosted, HostedError, Store};
+use crate::hosted::tombstone::tombstone;
+use crate::hosted::{Changes, Config, Hosted, HostedError, Record, Store};
 
 /// What is wrong with the bucket.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -393,6 +394,41 @@ async fn processes_that_share_a_bucket_by_mistake_notice_it() {
     }
     assert!(private(one).await);
     assert!(!other.is_shared());
+}
+
+#[tokio::test]
+async fn an_image_that_is_swept_away_with_a_tombstone_comes_back() {
+    let (server, section) = Server::start().await;
+    let folder = TempDir::new().expect("a folder");
+    let hosted = open(&folder, &section, true).await;
+    let first = upload(&hosted, "a", "x").await.expect("stored");
+    let key = "my/images/records/a/-/record.json";
+    let exists = || server.objects.lock().expect("no panic").contains_key(key);
+    let remove = || server.objects.lock().expect("no panic").remove(key);
+    // An image that took the place of nothing stays away.
+    remove();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!exists());
+    let old = Record {
+        uploaded: 0,
+        ..tombstone(&first)
+    };
+    let json = serde_json::to_vec(&old).expect("a record");
+    server.put(key.to_owned(), json.into(), None, None);
+    hosted.memory.remove(&first.id);
+    let again = upload(&hosted, "a", "y").await.expect("the name is free");
+    // Another process has seen the tombstone, and deletes it now.
+    remove();
+    for _ in 0..200 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        if exists() {
+            break;
+        }
+    }
+    assert!(exists());
+    hosted.memory.remove(&first.id);
+    let found = hosted.find(&first.id).await.expect("asked");
+    assert_eq!(found.expect("it is back").rev, again.rev);
 }
 
 #[tokio::test]

@@ -119,11 +119,11 @@ pub async fn serve(
             handover::leave(&listener).await;
         }
     };
-    accept(&listener, &handler, &phase, closing).await;
-    let waiting = handover::rest(listener);
+    let first = accept(&listener, &handler, &phase, closing).await;
+    let waiting = first.into_iter().chain(handover::rest(listener));
     tracing::info!("draining");
     phases.send_replace(Phase::Draining);
-    // Connections that wait to be accepted have no more time than the others: there may never be a permit for them.
+    // Connections that wait for a permit have no more time than the others: there may never be a permit for them.
     let all = async {
         for (stream, address) in waiting {
             let permit = handler.permit().await;
@@ -140,27 +140,29 @@ pub async fn serve(
     phases.send_replace(Phase::Over);
 }
 
-/// Accepts connections until `closing`.
+/// Accepts connections until `closing`. Returns the one that waits for a permit then.
 async fn accept(
     listener: &TcpListener,
     handler: &Arc<Handler>,
     phase: &watch::Receiver<Phase>,
     closing: impl Future<Output = ()>,
-) {
+) -> Option<(TcpStream, SocketAddr)> {
     let failures = LogRate::default();
     let mut closing = pin!(closing);
+    let mut waiting = None;
     loop {
-        let accepted = async {
-            let (stream, address) = listener.accept().await?;
-            let permit = handler.permit().await;
-            Ok::<_, io::Error>((stream, address, permit))
+        let permitted = async {
+            if waiting.is_none() {
+                waiting = Some(listener.accept().await?);
+            }
+            Ok::<_, io::Error>(handler.permit().await)
         };
         tokio::select! {
-            () = &mut closing => return,
-            accepted = accepted => match accepted {
-                Ok((stream, address, permit)) => {
+            () = &mut closing => return waiting,
+            permitted = permitted => match permitted {
+                Ok(permit) => if let Some((stream, address)) = waiting.take() {
                     handler.start(stream, address, permit, phase.clone());
-                }
+                },
                 Err(error) => {
                     if let Some(left_out) = failures.admit() {
                         tracing::warn!(%error, left_out, "cannot accept a connection");

@@ -133,7 +133,39 @@ async fn a_request_that_hangs_delays_the_shutdown_no_longer_than_the_drain_timeo
     assert!(answer.is_err(), "nobody made that picture");
 }
 
-/// The target of every picture that the rounds request, with its options.
+#[tokio::test]
+async fn a_connection_that_waits_for_a_place_is_served_before_the_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let gate = Gate::closed();
+    let answer = Answer::file(samples::png(64, 48)).behind(&gate);
+    let origin = TestOrigin::with("/a.png", answer).await;
+    let settings = format!(
+        "[server]\nconnections = 1\n{}",
+        settings(&origin, folder.path())
+    );
+    let mut server = Process::start(&settings).await;
+    let ask = |client: Client| {
+        let target = "/cdn-cgi/image/width=16/a.png";
+        tokio::spawn(async move { client.try_send(Method::GET, target, &[]).await })
+    };
+    let first = ask(server.client.clone());
+    eventually("the origin is asked", async || origin.hits("/a.png") == 1).await;
+    let second = ask(Client::new(server.client.address()));
+    // It is accepted, and waits for the place.
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    server.terminate().await;
+    eventually("nothing new is taken", async || {
+        TcpStream::connect(server.client.address()).await.is_err()
+    })
+    .await;
+    gate.open();
+    for asked in [first, second] {
+        let answer = bounded("the answer", asked).await.expect("no panic");
+        answer.expect("its connection stays").assert_size(16, 12);
+    }
+    assert!(server.ended().await.success());
+}
+
 #[tokio::test]
 async fn connections_that_wait_for_a_place_do_not_delay_the_shutdown() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -165,6 +197,7 @@ async fn connections_that_wait_for_a_place_do_not_delay_the_shutdown() {
     assert!(answer.is_err(), "nobody made that picture");
 }
 
+/// The target of every picture that the rounds request, with its options.
 fn targets() -> Vec<(String, String)> {
     let mut targets = Vec::new();
     for source in ["a.jpg", "b.png"] {

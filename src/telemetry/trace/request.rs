@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hyper::Request;
 use hyper::Version;
 use hyper::header::HOST;
+use hyper::http::uri::Authority;
 use opentelemetry::trace::{Span as _, SpanBuilder, SpanKind, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 
@@ -96,11 +97,48 @@ fn facts<B>(method: &'static str, request: &Request<B>) -> Vec<KeyValue> {
         KeyValue::new("url.scheme", "http"),
         KeyValue::new("network.protocol.version", version),
     ];
-    let written = request.headers().get(HOST);
-    let written = written.and_then(|host| host.to_str().ok());
-    let host = request.uri().authority().map(|host| host.as_str());
-    if let Some(host) = host.or(written).filter(|host| host.len() <= MAX_HOST) {
-        facts.push(KeyValue::new("server.address", host.to_owned()));
+    // A user and a password may stand before the host. Such a request is refused later.
+    let authority = request.uri().authority().cloned();
+    let Some(authority) = authority.or_else(|| authority_of_field(request)) else {
+        return facts;
+    };
+    if authority.host().len() <= MAX_HOST {
+        facts.push(KeyValue::new("server.address", authority.host().to_owned()));
+    }
+    if let Some(port) = authority.port_u16() {
+        facts.push(KeyValue::new("server.port", i64::from(port)));
     }
     facts
+}
+
+fn authority_of_field<B>(request: &Request<B>) -> Option<Authority> {
+    let host = request.headers().get(HOST)?;
+    Authority::try_from(host.as_bytes()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Request;
+
+    use super::facts;
+
+    #[test]
+    fn a_host_is_recorded_without_port_and_password() {
+        for (target, host, expected) in [
+            ("/a", "h.test", ["h.test", ""]),
+            ("/a", "h.test:8080", ["h.test", "8080"]),
+            ("/a", "[::1]:8080", ["[::1]", "8080"]),
+            ("/a", "user:hunter2@h.test:80", ["h.test", "80"]),
+            ("http://user:hunter2@h.test/a", "x.test", ["h.test", ""]),
+            ("/a", "h test", ["", ""]),
+        ] {
+            let request = Request::get(target).header("host", host).body(());
+            let facts = facts("GET", &request.expect("a request"));
+            let found = ["server.address", "server.port"].map(|name| {
+                let found = facts.iter().find(|fact| fact.key.as_str() == name);
+                found.map_or(String::new(), |fact| fact.value.to_string())
+            });
+            assert_eq!(found, expected, "{target} {host}");
+        }
+    }
 }

@@ -130,7 +130,7 @@ fn filter(text: &str) -> Result<EnvFilter, FilterError> {
     EnvFilter::try_new(text).map_err(|cause| error(cause.to_string()))
 }
 
-/// The most bytes of a client's text in a log line. Without a limit, clients could fill the log.
+/// The most bytes of a client's text in a log line or a span. Without a limit, clients could fill the log and the memory.
 const MAX_TEXT_BYTES: usize = 2048;
 
 /// The beginning of a long text, and its length.

@@ -15,7 +15,7 @@ use super::header;
 use super::open_spans::OpenSpans;
 use super::span::{Span, Step};
 use super::tracer::{TRACER, count_made};
-use crate::telemetry::redaction::redacted;
+use crate::telemetry::{redacted, shortened};
 
 tokio::task_local! {
     static TRACE: Arc<Trace>;
@@ -102,10 +102,7 @@ pub(crate) fn call(method: &Method, url: impl FnOnce() -> String, headers: &mut 
     };
     let url = url();
     let name = method_name(method);
-    let mut facts = vec![
-        KeyValue::new("http.request.method", name),
-        KeyValue::new("url.full", redacted(&url).into_owned()),
-    ];
+    let mut facts = vec![KeyValue::new("http.request.method", name), url_fact(&url)];
     if let Ok(url) = Url::parse(&url) {
         let host = url.host_str().unwrap_or_default().to_owned();
         facts.push(KeyValue::new("server.address", host));
@@ -119,6 +116,11 @@ pub(crate) fn call(method: &Method, url: impl FnOnce() -> String, headers: &mut 
     // A trace that is not recorded is passed on as well: the next server must not begin another one.
     header::put(trace.open.innermost(), headers);
     span
+}
+
+/// What is said of the URL of a request to another server.
+fn url_fact(url: &str) -> KeyValue {
+    KeyValue::new("url.full", shortened(&redacted(url)).into_owned())
 }
 
 /// Records a step that is over.
@@ -183,5 +185,21 @@ pub(super) fn method_name(method: &Method) -> &'static str {
         "DELETE" => "DELETE",
         "OPTIONS" => "OPTIONS",
         _ => "_OTHER",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::url_fact;
+
+    #[test]
+    fn a_long_url_is_recorded_in_part() {
+        let fact = url_fact(&format!("http://h.test/{}", "a".repeat(60_000)));
+        let text = fact.value.to_string();
+        assert!(text.starts_with("http://h.test/aaa"), "{text}");
+        assert!(text.ends_with("… (60014 bytes)"), "{text}");
+        assert!(text.len() < 2100, "{}", text.len());
+        let fact = url_fact("http://h.test/a?key=hunter2");
+        assert!(!fact.value.to_string().contains("hunter2"));
     }
 }

@@ -30,7 +30,8 @@ const MAX_ANSWER: usize = 64 << 10;
 
 /// Sends spans to a collector.
 pub(super) struct Exporter {
-    runtime: Runtime,
+    /// `None` when it is dropped.
+    runtime: Option<Runtime>,
     client: Client,
     url: Url,
     fields: HeaderMap,
@@ -55,7 +56,7 @@ impl Exporter {
             .build()
             .map_err(|error| io::Error::other(root_cause(&error)))?;
         Ok(Exporter {
-            runtime,
+            runtime: Some(runtime),
             client,
             url: url.clone(),
             fields,
@@ -110,7 +111,10 @@ impl SpanExporter for Exporter {
     /// Returns when the collector has answered, or has not in time. The future does not wait: its thread does.
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let count = batch.len();
-        let outcome = self.runtime.block_on(self.send(batch));
+        let Some(runtime) = &self.runtime else {
+            return Err(OTelSdkError::AlreadyShutdown);
+        };
+        let outcome = runtime.block_on(self.send(batch));
         self.report(&outcome);
         count_batch(count, outcome.is_ok());
         outcome.map_err(OTelSdkError::InternalFailure)
@@ -120,5 +124,44 @@ impl SpanExporter for Exporter {
 impl fmt::Debug for Exporter {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Exporter").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Exporter {
+    /// Waits for nothing: a name server may be silent for longer than the process may take to end.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::{Duration, Instant};
+
+    use hyper::HeaderMap;
+    use opentelemetry_sdk::Resource;
+    use url::Url;
+
+    use super::Exporter;
+
+    #[test]
+    fn a_lookup_that_hangs_does_not_hold_up_the_end() {
+        let url = Url::parse("http://127.0.0.1:1/v1/traces").expect("a URL");
+        let resource = Resource::builder_empty().build();
+        let exporter = Exporter::new(&url, HeaderMap::new(), &resource).expect("an exporter");
+        let (begun, has_begun) = channel();
+        let runtime = exporter.runtime.as_ref().expect("it is not dropped");
+        // Lookups of names run there as well.
+        runtime.spawn_blocking(move || {
+            begun.send(()).expect("it is waited for");
+            std::thread::sleep(Duration::from_secs(10));
+        });
+        has_begun.recv().expect("it begins");
+        let started = Instant::now();
+        drop(exporter);
+        assert!(started.elapsed() < Duration::from_secs(5));
     }
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use hyper::HeaderMap;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
 use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
 use opentelemetry_sdk::Resource;
@@ -65,7 +67,8 @@ impl Exporter {
         })
     }
 
-    async fn send(&self, spans: Vec<SpanData>) -> Result<(), String> {
+    /// Returns how many spans the collector has refused of a message that it has taken.
+    async fn send(&self, spans: Vec<SpanData>) -> Result<usize, String> {
         let message = ExportTraceServiceRequest {
             resource_spans: group_spans_by_resource_and_scope(spans, &self.resource),
         };
@@ -74,15 +77,14 @@ impl Exporter {
         let answer = request.body(message.encode_to_vec()).send().await;
         let mut answer = answer.map_err(|error| root_cause(&error.without_url()))?;
         let status = answer.status();
-        let mut read = 0;
-        while let Ok(Some(part)) = answer.chunk().await {
-            read += part.len();
-            if read > MAX_ANSWER {
-                break;
-            }
+        let mut body = Vec::new();
+        while body.len() <= MAX_ANSWER
+            && let Ok(Some(part)) = answer.chunk().await
+        {
+            body.extend_from_slice(&part);
         }
         match status.is_success() {
-            true => Ok(()),
+            true => Ok(refused(&body)),
             false => Err(format!("it answered {}", status.as_u16())),
         }
     }
@@ -107,6 +109,13 @@ impl Exporter {
     }
 }
 
+/// How many spans a collector has refused, by the body of its answer. It says nothing where it has taken all.
+fn refused(body: &[u8]) -> usize {
+    let answer = ExportTraceServiceResponse::decode(body).unwrap_or_default();
+    let refused = answer.partial_success.unwrap_or_default().rejected_spans;
+    usize::try_from(refused).unwrap_or(0)
+}
+
 impl SpanExporter for Exporter {
     /// Returns when the collector has answered, or has not in time. The future does not wait: its thread does.
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
@@ -114,9 +123,17 @@ impl SpanExporter for Exporter {
         let Some(runtime) = &self.runtime else {
             return Err(OTelSdkError::AlreadyShutdown);
         };
-        let outcome = runtime.block_on(self.send(batch));
+        let (refused, outcome) = match runtime.block_on(self.send(batch)) {
+            Ok(0) => (0, Ok(())),
+            Ok(refused) => (
+                refused.min(count),
+                Err(format!("it refused {refused} of {count} spans")),
+            ),
+            Err(reason) => (count, Err(reason)),
+        };
         self.report(&outcome);
-        count_batch(count, outcome.is_ok());
+        count_batch(count - refused, true);
+        count_batch(refused, false);
         outcome.map_err(OTelSdkError::InternalFailure)
     }
 }
@@ -142,10 +159,29 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use hyper::HeaderMap;
+    use opentelemetry_proto::tonic::collector::trace::v1::{
+        ExportTracePartialSuccess, ExportTraceServiceResponse,
+    };
     use opentelemetry_sdk::Resource;
+    use prost::Message as _;
     use url::Url;
 
-    use super::Exporter;
+    use super::{Exporter, refused};
+
+    #[test]
+    fn spans_that_a_collector_refuses_are_counted() {
+        let answer = |rejected_spans| {
+            let partial_success = Some(ExportTracePartialSuccess {
+                rejected_spans,
+                error_message: "too many".to_owned(),
+            });
+            ExportTraceServiceResponse { partial_success }.encode_to_vec()
+        };
+        assert_eq!(refused(&answer(3)), 3);
+        for answer in [&answer(0)[..], &answer(-1), b"", b"{}", b"<html>"] {
+            assert_eq!(refused(answer), 0, "{answer:?}");
+        }
+    }
 
     #[test]
     fn a_lookup_that_hangs_does_not_hold_up_the_end() {

@@ -235,8 +235,9 @@ impl Hosted {
             let added = match this.add_record(record).await {
                 Ok(added) => added,
                 Err(error) => {
-                    this.remove_if_refused(&error, copy.unwrap_or_default())
-                        .await;
+                    if let Some(copy) = copy {
+                        this.remove_if_refused(&error, copy).await;
+                    }
                     return Err(error);
                 }
             };
@@ -382,7 +383,7 @@ impl Hosted {
 
     /// Removes a file if it is certain that no record has it. After [`HostedError::Store`] it is not. A store that is full has no new record.
     async fn remove_if_refused(&self, error: &HostedError, key: String) {
-        if !matches!(error, HostedError::Store(_)) && !key.is_empty() {
+        if !matches!(error, HostedError::Store(_)) {
             self.remove_keys(vec![key]).await;
         }
     }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use crate::allocator;
 use crate::memfd;
 use crate::transform::{Budget, Encoded, TransformError, open_fonts};
-use crate::worker::confinement::{close_inherited, confine};
+use crate::worker::confinement::{close_inherited, confine, ignore_signals};
 use crate::worker::wire::{Call, FileForm, Message, ORDERS, Reply, SHORT, Setup, receive, send};
 use crate::worker::{Answer, Job};
 
@@ -36,6 +36,7 @@ struct Outlet {
 /// # Errors
 /// Standard input is no socket of the server, or the server is gone.
 pub fn serve_jobs() -> io::Result<()> {
+    ignore_signals();
     close_inherited();
     allocator::use_one_arena();
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);

@@ -2,7 +2,10 @@
 //!
 //! Landlock takes away all files and connections, and seccomp all calls of the system that a render does not need. What a library asks for out of habit
 //! is refused with an error, such as the number of processors, which is a file; any other call ends the process.
-#![expect(unsafe_code, reason = "closes descriptors by their numbers")]
+#![expect(
+    unsafe_code,
+    reason = "closes descriptors by their numbers, and ignores signals"
+)]
 
 use std::fs;
 use std::process;
@@ -27,6 +30,15 @@ pub(super) fn close_inherited() {
     const FIRST: libc::c_uint = 3;
     // SAFETY: nobody owns one of these descriptors yet. Where the kernel does not have the call, they stay open.
     unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, 0) };
+}
+
+/// Leaves it to the server when this process ends. Service managers and terminals send these signals to all processes at once, and the server answers the
+/// requests in flight before it ends.
+pub(super) fn ignore_signals() {
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: no function is called when the signal arrives.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
 }
 
 /// How much sooner than the server a worker is ended by a system that has no memory left, in thousandths of all memory: as browsers have it for the

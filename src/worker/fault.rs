@@ -35,6 +35,8 @@ pub(super) fn commit(job: &Job) {
         b"spin" => loop {
             hint::spin_loop();
         },
+        // A good job that takes its time.
+        b"slow" => return thread::sleep(SLOW),
         b"memory" => {
             let mut all = Vec::new();
             loop {
@@ -64,6 +66,9 @@ pub(super) fn commit(job: &Job) {
     // Where files, sockets and programs can be had, the picture is made, which the test sees.
     panic!("the fault was prevented");
 }
+
+/// So long takes a slow job.
+const SLOW: Duration = Duration::from_secs(2);
 
 /// Bytes that a job leaves behind.
 const LEAK: usize = 40 << 20;

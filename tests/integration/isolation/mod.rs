@@ -4,6 +4,7 @@
 #![cfg(target_os = "linux")]
 
 mod processes;
+mod signals;
 
 use std::collections::BTreeMap;
 

@@ -138,7 +138,9 @@ impl Error {
             Error::Worker(WorkerError::Died(_) | WorkerError::Blocked) => {
                 "the source could not be transformed: it crashes the transformation"
             }
-            Error::Worker(WorkerError::Unavailable) => "too busy, try again in a moment",
+            Error::Worker(WorkerError::Killed(_) | WorkerError::Unavailable) => {
+                "too busy, try again in a moment"
+            }
             Error::Cpu(CpuError::Panicked) | Error::Lost(_) => "an internal error",
             Error::TimedOut(timeout) => return timeout.to_string(),
         };
@@ -187,7 +189,8 @@ impl Error {
         const SHORTLY: Duration = Duration::from_secs(5);
         let wait = match self {
             Error::Cpu(CpuError::Rejected { wait, .. })
-            | Error::Client(ClientError::Misses(wait)) => *wait,
+            | Error::Client(ClientError::Misses(wait))
+            | Error::Worker(WorkerError::Killed(wait)) => *wait,
             Error::Source(SourceError::Busy(_))
             | Error::Client(ClientError::Requests)
             | Error::Delivery(DeliveryError::Store(_))
@@ -294,6 +297,7 @@ mod tests {
     use crate::request::RequestError;
     use crate::source::{BusyReason, FetchStage as Slow, SourceError};
     use crate::transform::TransformError;
+    use crate::worker::{Death, WorkerError};
 
     pub(super) fn refused(reason: Rejection, millis: u64) -> CpuError {
         CpuError::Rejected {
@@ -384,12 +388,16 @@ mod tests {
             TransformError::Pixels(PixelError::OutOfMemory { bytes: 1 }).into(),
             Timeout(Stage::Render).into(),
             Timeout(Stage::Fetch).into(),
+            WorkerError::Killed(Duration::ZERO).into(),
+            WorkerError::Unavailable.into(),
         ];
         for error in passing {
             assert!(error.may_pass(), "{error}");
         }
         let lasting = [
             Error::from(CpuError::Panicked),
+            WorkerError::Died(Death::Crash).into(),
+            WorkerError::Blocked.into(),
             TransformError::TooCostly { bytes: 2, limit: 1 }.into(),
             TransformError::NotAnImage.into(),
             SourceError::NotFound { negative_ttl: None }.into(),

@@ -1,6 +1,7 @@
 //! How a worker process ended, and what that says of its job.
 
 use std::fmt;
+use std::time::Duration;
 
 /// Why a job has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +10,8 @@ pub enum WorkerError {
     Died(Death),
     /// Its source has ended several processes, and is not tried for a while.
     Blocked,
+    /// Somebody else has killed the process that did it, or another one for the same source shortly before. So long the source is not tried.
+    Killed(Duration),
     /// No process could be started.
     Unavailable,
 }
@@ -24,7 +27,7 @@ pub enum Death {
     Panic,
     /// It asked for more memory than its job may have, and could not go on without.
     Memory,
-    /// It asked the system for something that a render does not need.
+    /// It asked the system for something that a render does not need, or wrote more than it may.
     Forbidden,
     /// By somebody else, such as a system without memory.
     Killed,
@@ -77,6 +80,11 @@ impl fmt::Display for WorkerError {
             WorkerError::Blocked => {
                 out.write_str("the source has ended worker processes, and is not tried for now")
             }
+            WorkerError::Killed(rest) => write!(
+                out,
+                "the worker process was killed, maybe because the system has no memory left; the source is tried again after {} s",
+                rest.as_millis().div_ceil(1000)
+            ),
             WorkerError::Unavailable => out.write_str("no worker process could be started"),
         }
     }

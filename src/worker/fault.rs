@@ -56,6 +56,10 @@ pub(super) fn commit(job: &Job) {
             let _ = rustix::io::write(io::stdin(), &[0xff; 64]);
             thread::sleep(Duration::from_secs(60));
         }
+        b"close" => {
+            close_files();
+            thread::sleep(Duration::from_secs(60));
+        }
         b"signal" => send_signal(),
         b"code" => map_code(),
         b"file" if File::open("/etc/passwd").is_ok() => return,
@@ -110,6 +114,15 @@ fn fill_files() {
         while unsafe { libc::pwrite(file, piece.as_ptr().cast(), piece.len(), offset) } > 0 {
             offset += 1 << 20;
         }
+    }
+}
+
+/// Closes every open file, the socket of the server among them.
+#[expect(unsafe_code, reason = "the fault of a codec that was taken over")]
+fn close_files() {
+    for file in 0..16 {
+        // SAFETY: nobody uses them any more. Only tests get here, in a process of its own.
+        unsafe { libc::close(file) };
     }
 }
 

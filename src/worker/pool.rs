@@ -9,9 +9,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use blake3::Hash;
 use bytes::Bytes;
 
-use crate::worker::blocked::BlockedSources;
+use crate::worker::blocked::{BlockedSources, Refusal};
 use crate::worker::death::{Death, WorkerError};
 use crate::worker::process::{Failure, Process};
 use crate::worker::wire::{Hello, Setup};
@@ -155,9 +156,14 @@ impl Pool {
         let (shared, is_idle) = (&self.shared, order.is_idle);
         let source = order.job.files().first().map(|file| Bytes::clone(file));
         let source = source.unwrap_or_default();
-        if shared.is_blocked(&source) {
-            shared.counts.blocked.fetch_add(1, Ordering::Relaxed);
-            return Err(WorkerError::Blocked);
+        if let Some(refusal) = shared.refusal(&source) {
+            return Err(match refusal {
+                Refusal::Blocked => {
+                    shared.counts.blocked.fetch_add(1, Ordering::Relaxed);
+                    WorkerError::Blocked
+                }
+                Refusal::Resting(left) => WorkerError::Killed(left),
+            });
         }
         let mut process = shared.take(is_idle, order.deadline)?;
         let (started, estimate) = (Instant::now(), order.cost.cpu);
@@ -174,12 +180,21 @@ impl Pool {
                 let id = process.id();
                 let (death, words) = process.end(reason);
                 shared.leave(is_idle);
-                shared.record_death(death, &source, id, &words);
+                let hash = blake3::hash(&source);
+                shared.record_death(death, hash, id, &words);
+                let (length, now) = (source.len(), Instant::now());
                 // On a busy machine good pictures take too long as well.
-                if death != Death::Overdue || started.elapsed() >= estimate.saturating_mul(HANG) {
-                    shared.block(&source);
-                }
-                Err(WorkerError::Died(death))
+                let is_slow = started.elapsed() < estimate.saturating_mul(HANG);
+                Err(match death {
+                    Death::Killed => {
+                        WorkerError::Killed(shared.blocked().record_kill(length, hash, now))
+                    }
+                    Death::Overdue if is_slow => WorkerError::Died(death),
+                    _ => {
+                        shared.blocked().record_death(length, hash, now);
+                        WorkerError::Died(death)
+                    }
+                })
             }
         }
     }
@@ -399,24 +414,18 @@ impl Shared {
         self.blocked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a source must not be tried. Its hash is made only where another one of its length is blocked.
-    fn is_blocked(&self, source: &[u8]) -> bool {
-        if !self.blocked().has_length(source.len()) {
-            return false;
+    /// Why a source must not be tried. Its hash is made only where another one of its length is refused.
+    fn refusal(&self, source: &[u8]) -> Option<Refusal> {
+        let now = Instant::now();
+        if !self.blocked().has_length(source.len(), now) {
+            return None;
         }
         let hash = blake3::hash(source);
-        self.blocked().contains(hash, Instant::now())
+        self.blocked().refusal(hash, now)
     }
 
-    /// Counts a source that has ended a process.
-    fn block(&self, source: &[u8]) {
-        let hash = blake3::hash(source);
-        self.blocked().record(source.len(), hash, Instant::now());
-    }
-
-    fn record_death(&self, death: Death, source: &[u8], id: u32, words: &str) {
+    fn record_death(&self, death: Death, hash: Hash, id: u32, words: &str) {
         self.counts.record(death);
-        let hash = blake3::hash(source);
         tracing::warn!(
             death = death.word(),
             source = %hash.to_hex(),

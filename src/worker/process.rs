@@ -11,6 +11,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -32,6 +33,9 @@ const START: Duration = Duration::from_secs(20);
 const TRIM: Duration = Duration::from_secs(2);
 /// How long after its deadline a job is ended. Between the steps of a render, the worker looks at the clock itself.
 const GRACE: Duration = Duration::from_secs(1);
+/// How long a process may take to end after it has closed its socket, and how often it is looked at meanwhile.
+const EXIT: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(1);
 /// What a process may take beside the price of its job: stacks, and what the allocator keeps.
 const ROOM: u64 = 64 << 20;
 /// The stack on which a drawing is rendered, which takes address space.
@@ -303,6 +307,9 @@ impl Process {
 
     /// Ends it, and returns how it ended: by itself, or else for this reason.
     pub(super) fn end(mut self, reason: Option<Death>) -> (Death, String) {
+        // One that has closed its socket and does not end wants to look like one that somebody else has killed.
+        let is_ending = reason.is_none() && self.ends_soon();
+        let reason = reason.or((!is_ending).then_some(Death::Nonsense));
         let _ = self.child.kill();
         let status = self.child.wait();
         let words = self.words();
@@ -312,6 +319,18 @@ impl Process {
             _ => by_itself,
         };
         (death, words)
+    }
+
+    /// Whether it ends by itself.
+    fn ends_soon(&mut self) -> bool {
+        let until = Instant::now() + EXIT;
+        while self.is_alive() {
+            if Instant::now() >= until {
+                return false;
+            }
+            thread::sleep(PAUSE);
+        }
+        true
     }
 
     /// What it has written last.
@@ -396,7 +415,7 @@ fn death(status: ExitStatus, words: &str) -> Death {
         // What Rust says where memory cannot be had.
         Some(libc::SIGABRT) if words.contains("memory allocation of") => Death::Memory,
         Some(libc::SIGABRT) => Death::Abort,
-        Some(libc::SIGSYS) => Death::Forbidden,
+        Some(libc::SIGSYS | libc::SIGXFSZ) => Death::Forbidden,
         Some(_) => Death::Killed,
         None => Death::Exit,
     }

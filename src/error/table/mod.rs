@@ -206,6 +206,7 @@ impl Error {
             Error::Worker(error) => match error {
                 WorkerError::Died(_) => (500, 9523, "worker-crash", ErrorCacheClass::Source),
                 WorkerError::Blocked => (422, 9516, "worker-blocked", ErrorCacheClass::Source),
+                WorkerError::Killed(_) => (503, 9522, "worker-killed", ErrorCacheClass::NoStore),
                 WorkerError::Unavailable => (503, 9522, "no-worker", ErrorCacheClass::NoStore),
             },
             Error::TimedOut(Timeout(stage)) => match stage {

@@ -2,11 +2,11 @@
 
 use std::process::Command;
 
-use super::faulty;
 use super::processes::{process, workers_of};
-use crate::support::eventually;
+use super::{assert_failed, faulty};
 use crate::support::origin::TestOrigin;
 use crate::support::process::Process;
+use crate::support::{eventually, samples};
 
 /// Sends a signal to processes, those left out that have ended already.
 fn send(signal: &str, processes: &[u32]) {
@@ -42,4 +42,31 @@ async fn a_signal_to_all_processes_costs_no_request_in_flight() {
     let reply = reply.await.expect("no panic");
     reply.assert_status(200);
     assert!(server.ended().await.success(), "{}", server.log());
+}
+
+#[tokio::test]
+async fn a_picture_whose_process_is_killed_is_not_to_blame() {
+    let origin = TestOrigin::with("/slow.jpg", faulty("slow", 0)).await;
+    origin.serve("/good.jpg", samples::jpeg(80, 60));
+    let cache = tempfile::tempdir().expect("a temporary folder");
+    let server = process(&origin, &cache).await;
+    let client = server.client.clone();
+    let target = "/cdn-cgi/image/width=30/slow.jpg";
+    let reply = tokio::spawn(async move { client.get(target).await });
+    busy(&server).await;
+    send("-KILL", &workers_of(server.id()));
+    let reply = reply.await.expect("no panic");
+    assert_failed(&reply, 503, 9522);
+    reply.assert_header("retry-after", "5");
+    // Nobody knows whether it was the one that took the memory: it rests for a while, and others do not.
+    assert_failed(&server.client.get(target).await, 503, 9522);
+    let good = server.client.get("/cdn-cgi/image/width=30/good.jpg").await;
+    good.assert_status(200);
+    eventually("it is made", async || {
+        server.client.get(target).await.status == 200
+    })
+    .await;
+    let metrics = server.metrics().await;
+    let failures = metrics.sum("safelight_worker_failures", &[]);
+    assert!((failures - 1.0).abs() < 0.5, "{failures}");
 }

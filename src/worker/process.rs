@@ -22,6 +22,7 @@ use crate::memfd;
 use crate::transform::{SourceFormat, sniff};
 use crate::worker::answer::Expectation;
 use crate::worker::death::Death;
+use crate::worker::size::Size;
 use crate::worker::wire::{
     Call, FileForm, Hello, Message, ORDERS, Reply, SHORT, Setup, receive, send,
 };
@@ -44,10 +45,10 @@ const DRAWING_STACK: u64 = 128 << 20;
 const WORDS: u64 = 4096;
 /// The file for answers is cut off where it has become longer than this.
 const KEPT_ANSWER: u64 = 1 << 20;
-/// Growth after which a process is replaced: what the allocator keeps on purpose is less than half of this. In pages.
-const WORN: u64 = (128 << 20) / PAGE;
-/// The same where memory was to be given back. In pages.
-const GROWN: u64 = (24 << 20) / PAGE;
+/// Growth after which a process is replaced: what the allocator keeps on purpose is less than half of this.
+const WORN: u64 = 128 << 20;
+/// The same where memory was to be given back.
+const GROWN: u64 = 24 << 20;
 
 /// A worker process that is ready for a job.
 #[derive(Debug)]
@@ -60,8 +61,8 @@ pub(super) struct Process {
     answers: File,
     /// Standard error: the last words.
     words: File,
-    /// Its size in memory, in pages: see proc_pid_statm(5).
-    size: File,
+    /// Where the system tells its size.
+    statm: File,
     /// The longest file that it may ever write.
     longest: u64,
     /// The most address space that it may ever have.
@@ -69,8 +70,8 @@ pub(super) struct Process {
     pub hello: Hello,
     /// Jobs so far.
     pub jobs: u32,
-    /// Pages of its own when it was new.
-    own: u64,
+    /// Its size when it was new.
+    new: Size,
     /// Whether it holds much more than when it was new.
     pub is_worn: bool,
     /// Whether it has done a job since it gave memory back.
@@ -116,14 +117,14 @@ impl Process {
             .stdout(words.try_clone()?)
             .stderr(words.try_clone()?)
             .spawn()?;
-        let size = File::open(format!("/proc/{}/statm", child.id()))?;
+        let statm = File::open(format!("/proc/{}/statm", child.id()))?;
         let mut process = Process {
             child,
             socket,
             orders,
             answers,
             words,
-            size,
+            statm,
             longest: setup.most,
             widest: getrlimit(Resource::As).maximum,
             hello: Hello {
@@ -131,7 +132,7 @@ impl Process {
                 landlock: Ok(()),
             },
             jobs: 0,
-            own: 0,
+            new: Size::default(),
             is_worn: false,
             has_worked: false,
         };
@@ -140,7 +141,7 @@ impl Process {
         send(&process.socket, until, &setup, &[], &descriptors)?;
         let hello = receive(&process.socket, until)?;
         process.hello = hello.value;
-        process.own = process.pages()?.own;
+        process.new = Size::read(&process.statm)?;
         Ok(process)
     }
 
@@ -257,9 +258,9 @@ impl Process {
 
     /// Bounds the address space of the process, to what it has and so much more, and the file for answers.
     fn limit(&mut self, more: u64, file: u64) -> io::Result<()> {
-        let pages = self.pages()?;
-        self.is_worn = pages.own > self.own.saturating_add(WORN);
-        let most = pages.mapped.saturating_mul(PAGE).saturating_add(more);
+        let size = Size::read(&self.statm)?;
+        self.is_worn = size.own > self.new.own.saturating_add(WORN);
+        let most = size.mapped.saturating_add(more);
         // A hard limit cannot be raised, and stays as it is.
         for (resource, most, maximum) in [
             (Resource::As, most, self.widest),
@@ -301,8 +302,10 @@ impl Process {
         let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         let is_cut =
             self.answers.set_len(0).is_ok() && fallocate(&self.orders, hole, 0, ORDERS).is_ok();
-        let pages = self.pages();
-        is_trimmed && is_cut && pages.is_ok_and(|pages| pages.own <= self.own.saturating_add(GROWN))
+        let size = Size::read(&self.statm);
+        is_trimmed
+            && is_cut
+            && size.is_ok_and(|size| size.own <= self.new.own.saturating_add(GROWN))
     }
 
     /// Ends it, and returns how it ended: by itself, or else for this reason.
@@ -362,28 +365,6 @@ impl Process {
     fn pid(&self) -> Option<Pid> {
         i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
     }
-
-    fn pages(&self) -> io::Result<Pages> {
-        let mut text = [0; 128];
-        let length = self.size.read_at(&mut text, 0)?;
-        let text = String::from_utf8_lossy(text.get(..length).unwrap_or_default());
-        let mut numbers = text.split(' ').map_while(|number| number.parse().ok());
-        let mut next = || numbers.next().ok_or(io::ErrorKind::InvalidData);
-        let (mapped, resident, shared): (u64, u64, u64) = (next()?, next()?, next()?);
-        Ok(Pages {
-            mapped,
-            own: resident.saturating_sub(shared),
-        })
-    }
-}
-
-/// What a process has of memory.
-#[derive(Clone, Copy, Debug)]
-struct Pages {
-    /// Of its address space.
-    mapped: u64,
-    /// In memory, without what it shares.
-    own: u64,
 }
 
 /// What a job may take beside its price.
@@ -396,9 +377,6 @@ fn room(job: &mut Job) -> u64 {
         ROOM
     }
 }
-
-/// The unit of sizes in `/proc`. Where pages are larger, more memory is allowed than was meant.
-const PAGE: u64 = 4096;
 
 /// A process that is dropped is not needed any more.
 impl Drop for Process {

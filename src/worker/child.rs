@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::panic;
@@ -18,7 +18,9 @@ use crate::allocator;
 use crate::memfd;
 use crate::transform::{Budget, Encoded, TransformError, open_fonts};
 use crate::worker::confinement::{close_inherited, confine, ignore_signals};
-use crate::worker::wire::{Call, FileForm, Message, ORDERS, Reply, SHORT, Setup, receive, send};
+use crate::worker::wire::{
+    Call, FileForm, MAX_DESCRIPTORS, Message, ORDERS, Reply, SHORT, Setup, receive, send,
+};
 use crate::worker::{Answer, Job};
 
 /// The stack of the thread that renders: as that of the threads of the server, see `cpu`.
@@ -57,7 +59,9 @@ pub fn serve_jobs() -> io::Result<()> {
     };
     // Finds the clock, which may take a file.
     cpu_time();
-    let hello = confine(&setup);
+    // A job finds the place of the orders free, and the places after the file.
+    let last = u64::try_from(outlet.file.as_raw_fd()).map_err(io::Error::other)?;
+    let hello = confine(&setup, last + MAX_DESCRIPTORS as u64);
     send(&outlet.socket, None, &hello, &[], &[])?;
     let work = move || serve(&outlet, orders);
     let worker = thread::Builder::new()
@@ -159,15 +163,14 @@ impl Outlet {
         let Ok(mut answer) = done else {
             return send(&self.socket, None, &Reply::Panicked, &[], &[]);
         };
-        let bytes = answer.take_file();
-        let (file, short) = self.put(bytes.as_deref())?;
+        let (file, short) = self.put(answer.take_file())?;
         let cpu_time = cpu_time().saturating_sub(started);
         let reply = Reply::End {
             answer,
             file,
             cpu_time,
         };
-        send(&self.socket, None, &reply, &[short], &[])
+        send(&self.socket, None, &reply, &[&short], &[])
     }
 
     /// Sends a picture of a batch, and returns whether the next one is wanted.
@@ -176,28 +179,27 @@ impl Outlet {
         index: usize,
         mut made: Result<Encoded, TransformError>,
     ) -> io::Result<bool> {
-        let bytes = made.as_mut().ok().map(Encoded::take_file);
-        let (file, short) = self.put(bytes.as_deref())?;
+        let (file, short) = self.put(made.as_mut().ok().map(Encoded::take_file))?;
         let index = u64::try_from(index).map_err(io::Error::other)?;
         let item = Reply::Item { index, made, file };
-        send(&self.socket, None, &item, &[short], &[])?;
+        send(&self.socket, None, &item, &[&short], &[])?;
         match receive::<Call>(&self.socket, None)?.value {
             Call::Next(is_wanted) => Ok(is_wanted),
             Call::Do { .. } | Call::Trim => Err(io::ErrorKind::InvalidData.into()),
         }
     }
 
-    /// How a file is passed, and its bytes if they are part of the message.
-    fn put<'a>(&self, bytes: Option<&'a [u8]>) -> io::Result<(Option<FileForm>, &'a [u8])> {
+    /// How a file is passed, and its bytes if they are part of the message. The memory of a long one is free before the server looks how much there is.
+    fn put(&self, bytes: Option<Vec<u8>>) -> io::Result<(Option<FileForm>, Vec<u8>)> {
         let Some(bytes) = bytes else {
-            return Ok((None, &[]));
+            return Ok((None, Vec::new()));
         };
         let length = u64::try_from(bytes.len()).map_err(io::Error::other)?;
         if bytes.len() <= SHORT {
             return Ok((Some(FileForm::Short(length)), bytes));
         }
-        self.file.write_all_at(bytes, 0)?;
-        Ok((Some(FileForm::Shared(length)), &[]))
+        self.file.write_all_at(&bytes, 0)?;
+        Ok((Some(FileForm::Shared(length)), Vec::new()))
     }
 }
 

@@ -22,9 +22,6 @@ use seccompiler::{
 
 use crate::worker::wire::{Hello, Setup};
 
-/// Descriptors: three of every process, the file for answers, and those that come with a job.
-const DESCRIPTORS: u64 = 16;
-
 /// Closes what the server may have inherited from whoever started it. Must be called before anything else is open than standard input, output and error.
 pub(super) fn close_inherited() {
     const FIRST: libc::c_uint = 3;
@@ -45,15 +42,16 @@ pub(super) fn ignore_signals() {
 /// processes that render pages.
 const OOM_SCORE: &str = "300";
 
-/// Gives up everything that a render does not need.
-pub(super) fn confine(setup: &Setup) -> Hello {
+/// Gives up everything that a render does not need, all but the first `descriptors` places for open files among it: who could keep the files of each job
+/// would keep their memory.
+pub(super) fn confine(setup: &Setup, descriptors: u64) -> Hello {
     // Where one of these is refused, the others still hold.
     let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     let _ = rustix::process::setpriority_process(None, setup.nice);
     for (resource, most) in [
         (Resource::Core, 0),
-        (Resource::Nofile, DESCRIPTORS),
+        (Resource::Nofile, descriptors),
         (Resource::Fsize, setup.most),
     ] {
         let limit = Rlimit {

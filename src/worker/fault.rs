@@ -46,6 +46,7 @@ pub(super) fn commit(job: &Job) {
         }
         // Not so much that it is told from a good job, which this becomes.
         b"leak" => return Box::leak(vec![1_u8; LEAK].into_boxed_slice()).fill(2),
+        b"share" => return share_memory(),
         b"stack" => {
             hint::black_box(overflow(0));
         }
@@ -76,6 +77,15 @@ const SLOW: Duration = Duration::from_secs(2);
 
 /// Bytes that a job leaves behind.
 const LEAK: usize = 40 << 20;
+
+/// Leaves memory behind that counts as shared.
+#[expect(unsafe_code, reason = "the fault of a codec that was taken over")]
+fn share_memory() {
+    let all = libc::PROT_READ | libc::PROT_WRITE;
+    let kind = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
+    // SAFETY: a new mapping at an address that the system chooses.
+    unsafe { libc::mmap(std::ptr::null_mut(), LEAK, all, kind, -1, 0) };
+}
 
 /// The word at the end of a source.
 fn word(source: &[u8]) -> Option<&[u8]> {

@@ -72,6 +72,8 @@ pub(super) struct Process {
     pub jobs: u32,
     /// Its size when it was new.
     new: Size,
+    /// Its size after its last job.
+    size: Size,
     /// Whether it holds much more than when it was new.
     pub is_worn: bool,
     /// Whether it has done a job since it gave memory back.
@@ -133,6 +135,7 @@ impl Process {
             },
             jobs: 0,
             new: Size::default(),
+            size: Size::default(),
             is_worn: false,
             has_worked: false,
         };
@@ -141,7 +144,8 @@ impl Process {
         send(&process.socket, until, &setup, &[], &descriptors)?;
         let hello = receive(&process.socket, until)?;
         process.hello = hello.value;
-        process.new = Size::read(&process.statm)?;
+        process.measure()?;
+        process.new = process.size;
         Ok(process)
     }
 
@@ -185,6 +189,8 @@ impl Process {
                         .ok_or(Failure::Lost(Some(Death::Nonsense)))?;
                     let cpu_time = cpu_time.min(elapsed);
                     self.clear()?;
+                    self.measure()?;
+                    self.is_worn = self.size.exceeds(self.new, WORN);
                     return Ok(Report { answer, cpu_time });
                 }
                 Reply::Panicked => return Err(Failure::Lost(Some(Death::Panic))),
@@ -256,11 +262,14 @@ impl Process {
         }
     }
 
-    /// Bounds the address space of the process, to what it has and so much more, and the file for answers.
-    fn limit(&mut self, more: u64, file: u64) -> io::Result<()> {
-        let size = Size::read(&self.statm)?;
-        self.is_worn = size.own > self.new.own.saturating_add(WORN);
-        let most = size.mapped.saturating_add(more);
+    fn measure(&mut self) -> io::Result<()> {
+        self.size = Size::read(&self.statm)?;
+        Ok(())
+    }
+
+    /// Bounds the address space of the process, to what it had after its last job and so much more, and the file for answers.
+    fn limit(&self, more: u64, file: u64) -> io::Result<()> {
+        let most = self.size.mapped.saturating_add(more);
         // A hard limit cannot be raised, and stays as it is.
         for (resource, most, maximum) in [
             (Resource::As, most, self.widest),
@@ -302,10 +311,10 @@ impl Process {
         let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         let is_cut =
             self.answers.set_len(0).is_ok() && fallocate(&self.orders, hole, 0, ORDERS).is_ok();
-        let size = Size::read(&self.statm);
         is_trimmed
             && is_cut
-            && size.is_ok_and(|size| size.own <= self.new.own.saturating_add(GROWN))
+            && self.measure().is_ok()
+            && self.size.own <= self.new.own.saturating_add(GROWN)
     }
 
     /// Ends it, and returns how it ended: by itself, or else for this reason.

@@ -33,6 +33,13 @@ impl Size {
             own: resident.saturating_sub(shared),
         })
     }
+
+    /// Whether a process of this size has grown by more than so many bytes. What it has mapped counts as well: it may touch that later, and what it
+    /// shares with itself is not its own.
+    pub(super) fn exceeds(self, new: Size, bytes: u64) -> bool {
+        let grown = |now: u64, before: u64| now > before.saturating_add(bytes);
+        grown(self.mapped, new.mapped) || grown(self.own, new.own)
+    }
 }
 
 #[cfg(test)]

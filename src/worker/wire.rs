@@ -34,7 +34,7 @@ const MAX_SHORT: usize = 64 << 20;
 /// What is received at once: most messages whole.
 const FIRST: usize = 4096;
 /// The most descriptors in a message: a source, a reduced copy, and one to spare.
-const MAX_DESCRIPTORS: usize = 3;
+pub(super) const MAX_DESCRIPTORS: usize = 3;
 
 /// What a new worker is told first. Its answer is a [`Hello`].
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

@@ -147,7 +147,15 @@ async fn no_process_outlives_the_server() {
     for id in &workers {
         // Standard input, output and error, the socket, and the file for answers.
         let open = fs::read_dir(format!("/proc/{id}/fd")).expect("it runs");
-        assert!(open.count() <= 6, "{id}");
+        let count = open.count();
+        assert!(count <= 6, "{id}");
+        // And three that come with a job. Others could be kept.
+        let limits = fs::read_to_string(format!("/proc/{id}/limits")).expect("it runs");
+        let files = limits
+            .lines()
+            .find_map(|line| line.strip_prefix("Max open files"));
+        let most = files.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+        assert!(most.is_some_and(|most| most <= 8), "{id}: {limits}");
     }
     server.kill().await;
     busy.abort();
@@ -160,19 +168,45 @@ async fn no_process_outlives_the_server() {
 
 #[tokio::test]
 async fn a_process_that_grows_is_replaced() {
-    let origin = TestOrigin::with("/leak.jpg", faulty("leak", 0)).await;
-    let proxy = isolated(&origin).await;
-    for width in 10..16 {
-        let target = format!("/cdn-cgi/image/width={width}/leak.jpg");
-        proxy.get(&target).await.assert_status(200);
+    for fault in ["leak", "share"] {
+        let origin = TestOrigin::with("/grows.jpg", faulty(fault, 0)).await;
+        let proxy = isolated(&origin).await;
+        for width in 10..16 {
+            let target = format!("/cdn-cgi/image/width={width}/grows.jpg");
+            proxy.get(&target).await.assert_status(200);
+        }
+        // The first process, the one that is ready beside it, and one more.
+        eventually("it is replaced", async || {
+            proxy.metrics().sum("safelight_worker_starts", &[]) > 2.5
+        })
+        .await;
+        let failures = proxy.metrics().sum("safelight_worker_failures", &[]);
+        assert!(failures < 0.5, "{fault}: {failures}");
     }
-    // The first process, the one that is ready beside it, and one more.
-    eventually("it is replaced", async || {
-        proxy.metrics().sum("safelight_worker_starts", &[]) > 2.5
+}
+
+#[tokio::test]
+async fn good_pictures_wear_no_process_out() {
+    let origin = TestOrigin::with("/good.png", samples::png(1600, 1200)).await;
+    origin.serve(
+        "/drawing.svg",
+        "<svg xmlns='http://www.w3.org/2000/svg' width='900' height='600'><circle r='300' fill='red'/></svg>",
+    );
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone(&origin.url(""));
+        config.limits.isolation = Isolation::Process;
+        config.limits.rasterize_svg = true;
     })
     .await;
-    let failures = proxy.metrics().sum("safelight_worker_failures", &[]);
-    assert!(failures < 0.5, "{failures}");
+    for width in 900..910 {
+        for (name, format) in [("good.png", "jpeg"), ("drawing.svg", "webp")] {
+            let target = format!("/cdn-cgi/image/width={width},format={format}/{name}");
+            proxy.get(&target).await.assert_status(200);
+        }
+    }
+    let starts = proxy.metrics().sum("safelight_worker_starts", &[]);
+    // One is used, and another one is ready; so it is with idle work.
+    assert!(starts < 4.5, "{starts}");
 }
 
 #[tokio::test]

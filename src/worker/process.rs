@@ -53,7 +53,7 @@ const GROWN: u64 = 24 << 20;
 /// A worker process that is ready for a job.
 #[derive(Debug)]
 pub(super) struct Process {
-    child: Child,
+    child: OwnedChild,
     socket: UnixStream,
     /// What the worker reads is written here by the server, if it is not in a file of its own.
     orders: File,
@@ -118,8 +118,9 @@ impl Process {
             // Not `/dev/null`, which a container may lack.
             .stdout(words.try_clone()?)
             .stderr(words.try_clone()?)
-            .spawn()?;
-        let statm = File::open(format!("/proc/{}/statm", child.id()))?;
+            .spawn()
+            .map(OwnedChild)?;
+        let statm = File::open(format!("/proc/{}/statm", child.0.id()))?;
         let mut process = Process {
             child,
             socket,
@@ -322,8 +323,7 @@ impl Process {
         // One that has closed its socket and does not end wants to look like one that somebody else has killed.
         let is_ending = reason.is_none() && self.ends_soon();
         let reason = reason.or((!is_ending).then_some(Death::Nonsense));
-        let _ = self.child.kill();
-        let status = self.child.wait();
+        let status = self.child.end();
         let words = self.words();
         let by_itself = status.map_or(Death::Killed, |status| death(status, &words));
         let death = match reason {
@@ -364,15 +364,15 @@ impl Process {
 
     /// Whether it runs. One that somebody else has ended while it had nothing to do is no fault of the next picture.
     pub(super) fn is_alive(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+        matches!(self.child.0.try_wait(), Ok(None))
     }
 
     pub(super) fn id(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     fn pid(&self) -> Option<Pid> {
-        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+        i32::try_from(self.id()).ok().and_then(Pid::from_raw)
     }
 }
 
@@ -387,11 +387,20 @@ fn room(job: &mut Job) -> u64 {
     }
 }
 
-/// A process that is dropped is not needed any more.
-impl Drop for Process {
+/// A child process that ends when it is dropped, also while it is being started.
+#[derive(Debug)]
+struct OwnedChild(Child);
+
+impl OwnedChild {
+    fn end(&mut self) -> io::Result<ExitStatus> {
+        let _ = self.0.kill();
+        self.0.wait()
+    }
+}
+
+impl Drop for OwnedChild {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.end();
     }
 }
 

@@ -176,6 +176,12 @@ impl Pool {
                 shared.put_back(process, is_idle);
                 Err(WorkerError::Unavailable)
             }
+            Err(Failure::Broken(error)) => {
+                tracing::warn!(%error, "a worker process is given up: the server could not go on with its job");
+                drop(process);
+                shared.leave(is_idle);
+                Err(WorkerError::Unavailable)
+            }
             Err(Failure::Lost(reason)) => {
                 let id = process.id();
                 let (death, words) = process.end(reason);

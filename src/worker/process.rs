@@ -85,20 +85,26 @@ pub(super) struct Process {
 pub(super) enum Failure {
     /// The job could not be passed on: there is no memory for it, or no descriptor. The process is as it was.
     Unsent,
+    /// The server has failed in the middle of a job, for want of memory or descriptors. The process is to be ended, and no picture is to blame.
+    Broken(io::Error),
     /// It is to be ended, for this reason or for the one that its end shows.
     Lost(Option<Death>),
 }
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Failure::Lost(match error.kind() {
-            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Some(Death::Overdue),
+        match error.kind() {
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+                Failure::Lost(Some(Death::Overdue))
+            }
             // The socket was closed by the end of the process.
             io::ErrorKind::UnexpectedEof
             | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::ConnectionReset => None,
-            _ => Some(Death::Nonsense),
-        })
+            | io::ErrorKind::ConnectionReset => Failure::Lost(None),
+            // What the process has said is no message.
+            io::ErrorKind::InvalidData => Failure::Lost(Some(Death::Nonsense)),
+            _ => Failure::Broken(error),
+        }
     }
 }
 
@@ -160,7 +166,9 @@ impl Process {
         } = order;
         let mut expected = Expectation::of(&mut job, cost.bytes);
         let started = Instant::now();
-        self.limit(cost.bytes.saturating_add(room(&mut job)), expected.most())?;
+        let room = cost.bytes.saturating_add(room(&mut job));
+        self.limit(room, expected.most())
+            .map_err(|_| Failure::Unsent)?;
         self.jobs = self.jobs.saturating_add(1);
         self.has_worked = true;
         let patience = deadline + GRACE;
@@ -189,9 +197,9 @@ impl Process {
                         .answer(answer, file, elapsed)
                         .ok_or(Failure::Lost(Some(Death::Nonsense)))?;
                     let cpu_time = cpu_time.min(elapsed);
-                    self.clear()?;
-                    self.measure()?;
-                    self.is_worn = self.size.exceeds(self.new, WORN);
+                    self.is_worn = self.clear().is_err()
+                        || self.measure().is_err()
+                        || self.size.exceeds(self.new, WORN);
                     return Ok(Report { answer, cpu_time });
                 }
                 Reply::Panicked => return Err(Failure::Lost(Some(Death::Panic))),
@@ -252,11 +260,15 @@ impl Process {
             Some(FileForm::Shared(length)) if length <= most => {
                 let length = usize::try_from(length).map_err(|_| nonsense())?;
                 let mut file = Vec::new();
-                file.try_reserve_exact(length).map_err(|_| nonsense())?;
+                file.try_reserve_exact(length)
+                    .map_err(|_| Failure::Broken(io::ErrorKind::OutOfMemory.into()))?;
                 file.resize(length, 0);
                 // Read, never mapped: the worker may change it at any time.
                 let is_read = self.answers.read_exact_at(&mut file, 0);
-                is_read.map_err(|_| nonsense())?;
+                is_read.map_err(|error| match error.kind() {
+                    io::ErrorKind::UnexpectedEof => nonsense(),
+                    _ => error.into(),
+                })?;
                 Ok(Some(file))
             }
             Some(_) => Err(nonsense()),
@@ -414,5 +426,35 @@ fn death(status: ExitStatus, words: &str) -> Death {
         Some(libc::SIGSYS | libc::SIGXFSZ) => Death::Forbidden,
         Some(_) => Death::Killed,
         None => Death::Exit,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::Failure;
+    use crate::worker::Death;
+
+    #[test]
+    fn what_the_server_lacks_is_no_fault_of_the_picture() {
+        for number in [
+            libc::ENOBUFS,
+            libc::ENOMEM,
+            libc::EMFILE,
+            libc::ETOOMANYREFS,
+            libc::EPERM,
+        ] {
+            let failure = Failure::from(io::Error::from_raw_os_error(number));
+            assert!(matches!(failure, Failure::Broken(_)), "{failure:?}");
+        }
+        let failure = Failure::from(io::Error::from_raw_os_error(libc::EPIPE));
+        assert!(matches!(failure, Failure::Lost(None)), "{failure:?}");
+        let odd = io::Error::new(io::ErrorKind::InvalidData, "a message is too long");
+        let failure = Failure::from(odd);
+        assert!(
+            matches!(failure, Failure::Lost(Some(Death::Nonsense))),
+            "{failure:?}"
+        );
     }
 }

@@ -4,6 +4,7 @@
 //! memory: to a worker as descriptors of sealed files, from a worker in the one file that it may write. Every length is checked before anything is
 //! allocated for it.
 
+use std::error::Error;
 use std::io;
 use std::io::{IoSlice, IoSliceMut, Read};
 use std::mem::MaybeUninit;
@@ -171,7 +172,7 @@ pub(super) fn receive<T: DeserializeOwned>(
     let length = |bytes| usize::try_from(u32::from_le_bytes(bytes)).unwrap_or(usize::MAX);
     let (length, short_length) = (length([a, b, c, d]), length([e, f, g, h]));
     if length > MAX_VALUE || short_length > MAX_SHORT {
-        return Err(io::Error::other("a message is too long"));
+        return Err(invalid("a message is too long"));
     }
     let mut value = vec![0; length];
     fill(&mut value, &mut rest, socket, deadline)?;
@@ -179,13 +180,18 @@ pub(super) fn receive<T: DeserializeOwned>(
     fill(&mut short, &mut rest, socket, deadline)?;
     // Both sides wait for an answer to each message.
     if !rest.is_empty() {
-        return Err(io::Error::other("a message has something after its end"));
+        return Err(invalid("a message has something after its end"));
     }
     Ok(Message {
-        value: postcard::from_bytes(&value).map_err(io::Error::other)?,
+        value: postcard::from_bytes(&value).map_err(invalid)?,
         short,
         descriptors,
     })
+}
+
+/// The error of what is no message.
+fn invalid(reason: impl Into<Box<dyn Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
 }
 
 /// Receives the first bytes, with which the descriptors come.

@@ -26,16 +26,39 @@ use crate::worker::{Answer, Job};
 /// The length of the file into which the server writes what a worker reads. It is as long as the largest source that does not arrive in a file of its own,
 /// and as much again for the other files of a job.
 pub(super) const ORDERS: u64 = 512 << 10;
-/// Files up to this length are part of the message, where they have no place in a file that is there already: passing memory takes longer.
+/// Files up to this length are part of the message, where they have no place in a file that is there already: passing memory takes longer. What a worker
+/// says has one file at most.
 pub(super) const SHORT: usize = 64 << 10;
 /// The longest value.
 const MAX_VALUE: usize = 1 << 20;
-/// The most bytes of short files in a message. A batch has a saliency map for each of its pictures.
+/// The most bytes of short files in what the server says. A batch has a saliency map for each of its pictures.
 const MAX_SHORT: usize = 64 << 20;
 /// What is received at once: most messages whole.
 const FIRST: usize = 4096;
 /// The most descriptors in a message: a source, a reduced copy, and one to spare.
 pub(super) const MAX_DESCRIPTORS: usize = 3;
+
+/// What is received.
+pub(super) trait Received: DeserializeOwned {
+    /// The most bytes of short files that come with it.
+    const MAX_SHORT: usize;
+}
+
+impl Received for Setup {
+    const MAX_SHORT: usize = 0;
+}
+
+impl Received for Hello {
+    const MAX_SHORT: usize = 0;
+}
+
+impl Received for Call {
+    const MAX_SHORT: usize = MAX_SHORT;
+}
+
+impl Received for Reply {
+    const MAX_SHORT: usize = SHORT;
+}
 
 /// What a new worker is told first. Its answer is a [`Hello`].
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -154,7 +177,7 @@ pub(super) fn send(
 }
 
 /// Receives a message. A deadline is for those who do not trust the other side; the message must have arrived whole by then.
-pub(super) fn receive<T: DeserializeOwned>(
+pub(super) fn receive<T: Received>(
     socket: &UnixStream,
     deadline: Option<Instant>,
 ) -> io::Result<Message<T>> {
@@ -171,7 +194,7 @@ pub(super) fn receive<T: DeserializeOwned>(
     let [a, b, c, d, e, f, g, h] = header;
     let length = |bytes| usize::try_from(u32::from_le_bytes(bytes)).unwrap_or(usize::MAX);
     let (length, short_length) = (length([a, b, c, d]), length([e, f, g, h]));
-    if length > MAX_VALUE || short_length > MAX_SHORT {
+    if length > MAX_VALUE || short_length > T::MAX_SHORT {
         return Err(invalid("a message is too long"));
     }
     let mut value = vec![0; length];
@@ -293,7 +316,9 @@ mod tests {
     use super::Hello;
     use super::MAX_SHORT;
     use super::MAX_VALUE;
+    use super::Received;
     use super::Reply;
+    use super::SHORT;
     use super::receive;
     use super::send;
     use crate::memfd;
@@ -306,34 +331,36 @@ mod tests {
     fn a_message_arrives_with_its_files_and_descriptors() {
         let (ours, theirs) = UnixStream::pair().expect("sockets");
         let shared = memfd::copy(b"long").expect("memory");
-        let hello = Hello {
-            seccomp: Ok(()),
-            landlock: Err("why".to_owned()),
-        };
         let short: [&[u8]; 3] = [b"one", b"", b"two"];
-        send(&ours, None, &hello, &short, &[shared.as_fd()]).expect("room");
-        let message = receive::<Hello>(&theirs, soon()).expect("a message");
-        assert!(message.value.seccomp.is_ok() && message.value.landlock.is_err());
+        send(&ours, None, &Call::Next(true), &short, &[shared.as_fd()]).expect("room");
+        let message = receive::<Call>(&theirs, soon()).expect("a message");
+        assert!(matches!(message.value, Call::Next(true)));
         assert_eq!(message.short, b"onetwo");
         let [descriptor] = &message.descriptors[..] else {
             panic!("one was sent");
         };
         assert_eq!(memfd::map(descriptor, 4).expect("sealed"), &b"long"[..]);
         drop(ours);
-        assert!(receive::<Hello>(&theirs, soon()).is_err());
+        assert!(receive::<Call>(&theirs, soon()).is_err());
     }
 
     #[test]
     fn lengths_are_checked_before_room_is_made() {
-        for (value, short) in [(MAX_VALUE + 1, 0), (0, MAX_SHORT + 1)] {
+        fn check<T: Received>(value: usize, short: usize) {
             let (mut ours, theirs) = UnixStream::pair().expect("sockets");
             for length in [value, short] {
                 let length = u32::try_from(length).expect("it fits");
                 ours.write_all(&length.to_le_bytes()).expect("room");
             }
-            let error = receive::<Reply>(&theirs, soon()).err().expect("too long");
+            let error = receive::<T>(&theirs, soon()).err().expect("too long");
             assert_eq!(error.to_string(), "a message is too long");
         }
+        check::<Call>(MAX_VALUE + 1, 0);
+        check::<Call>(0, MAX_SHORT + 1);
+        check::<Reply>(MAX_VALUE + 1, 0);
+        // The server makes no room for more than an honest worker sends.
+        check::<Reply>(0, SHORT + 1);
+        check::<Hello>(0, 1);
     }
 
     #[test]

@@ -165,41 +165,32 @@ impl Pool {
                 Refusal::Resting(left) => WorkerError::Killed(left),
             });
         }
-        let mut process = shared.take(is_idle, order.deadline)?;
+        let (mut place, mut process) = shared.take(is_idle, order.deadline)?;
         let (started, estimate) = (Instant::now(), order.cost.cpu);
         match process.run(order, sink) {
             Ok(report) => {
-                shared.put_back(process, is_idle);
+                place.process = Some(process);
                 Ok(report)
             }
             Err(Failure::Unsent) => {
-                shared.put_back(process, is_idle);
+                place.process = Some(process);
                 Err(WorkerError::Unavailable)
             }
             Err(Failure::Broken(error)) => {
                 tracing::warn!(%error, "a worker process is given up: the server could not go on with its job");
-                drop(process);
-                shared.leave(is_idle);
                 Err(WorkerError::Unavailable)
             }
             Err(Failure::Lost(reason)) => {
                 let id = process.id();
                 let (death, words) = process.end(reason);
-                shared.leave(is_idle);
+                drop(place);
                 let hash = blake3::hash(&source);
                 shared.record_death(death, hash, id, &words);
-                let (length, now) = (source.len(), Instant::now());
                 // On a busy machine good pictures take too long as well.
                 let is_slow = started.elapsed() < estimate.saturating_mul(HANG);
                 Err(match death {
-                    Death::Killed => {
-                        WorkerError::Killed(shared.blocked().record_kill(length, hash, now))
-                    }
                     Death::Overdue if is_slow => WorkerError::Died(death),
-                    _ => {
-                        shared.blocked().record_death(length, hash, now);
-                        WorkerError::Died(death)
-                    }
+                    _ => shared.blame(death, source.len(), hash),
                 })
             }
         }
@@ -216,14 +207,11 @@ impl Pool {
         };
         drop(unused);
         for _ in 0..ready {
-            let Some(mut process) = shared.take_first() else {
+            let Some((mut place, mut process)) = shared.take_first() else {
                 return;
             };
             if process.trim() {
-                shared.put_back(process, false);
-            } else {
-                drop(process);
-                shared.leave(false);
+                place.process = Some(process);
             }
         }
     }
@@ -334,7 +322,7 @@ impl Shared {
     }
 
     /// A process that is ready.
-    fn take(&self, is_idle: bool, deadline: Instant) -> Result<Process, WorkerError> {
+    fn take(&self, is_idle: bool, deadline: Instant) -> Result<(Place<'_>, Process), WorkerError> {
         let patience = deadline.min(Instant::now() + PATIENCE);
         let mut state = self.lock();
         let class = state.class(is_idle);
@@ -348,11 +336,11 @@ impl Shared {
                 }
                 let class = state.class(is_idle);
                 class.waiting -= 1;
-                class.busy += 1;
+                let place = self.place(class, is_idle);
                 if class.wants() {
                     self.wanted.notify_one();
                 }
-                return Ok(process);
+                return Ok((place, process));
             }
             self.wanted.notify_one();
             let left = patience.saturating_duration_since(Instant::now());
@@ -366,53 +354,19 @@ impl Shared {
     }
 
     /// The foreground process that has been ready for the longest time.
-    fn take_first(&self) -> Option<Process> {
+    fn take_first(&self) -> Option<(Place<'_>, Process)> {
         let mut state = self.lock();
         let class = &mut state.foreground;
         let process = (!class.ready.is_empty()).then(|| class.ready.remove(0))?;
+        Some((self.place(class, false), process))
+    }
+
+    fn place(&self, class: &mut Class, is_idle: bool) -> Place<'_> {
         class.busy += 1;
-        Some(process)
-    }
-
-    /// Takes a process back after a job, unless it has done enough.
-    fn put_back(&self, process: Process, is_idle: bool) {
-        let retired = {
-            let mut state = self.lock();
-            let is_closing = state.is_closing;
-            let class = state.class(is_idle);
-            class.busy = class.busy.saturating_sub(1);
-            if process.jobs < JOBS && !process.is_worn && !is_closing {
-                class.ready.push(process);
-                None
-            } else {
-                Some(process)
-            }
-        };
-        self.notify(is_idle);
-        drop(retired);
-    }
-
-    /// Notes that a process has ended.
-    fn leave(&self, is_idle: bool) {
-        let mut state = self.lock();
-        let class = state.class(is_idle);
-        class.busy = class.busy.saturating_sub(1);
-        drop(state);
-        self.notify(is_idle);
-    }
-
-    /// Wakes those for whom it matters that a process has become free or has ended.
-    fn notify(&self, is_idle: bool) {
-        let mut state = self.lock();
-        let class = state.class(is_idle);
-        let (is_awaited, is_wanted) = (class.waiting > 0, class.wants());
-        drop(state);
-        if is_awaited {
-            // Both kinds of work wait here.
-            self.ready.notify_all();
-        }
-        if is_wanted {
-            self.wanted.notify_one();
+        Place {
+            shared: self,
+            is_idle,
+            process: None,
         }
     }
 
@@ -430,6 +384,16 @@ impl Shared {
         self.blocked().refusal(hash, now)
     }
 
+    /// Remembers what the end of a process says of its source.
+    fn blame(&self, death: Death, length: usize, hash: Hash) -> WorkerError {
+        let (mut blocked, now) = (self.blocked(), Instant::now());
+        if death == Death::Killed {
+            return WorkerError::Killed(blocked.record_kill(length, hash, now));
+        }
+        blocked.record_death(length, hash, now);
+        WorkerError::Died(death)
+    }
+
     fn record_death(&self, death: Death, hash: Hash, id: u32, words: &str) {
         self.counts.record(death);
         tracing::warn!(
@@ -439,5 +403,33 @@ impl Shared {
             words,
             "a worker process ended during a transformation, which fails; others go on"
         );
+    }
+}
+
+/// The place of a process that does a job. When it is dropped, another process may take it, or the same one goes on if it was put back here.
+struct Place<'a> {
+    shared: &'a Shared,
+    is_idle: bool,
+    process: Option<Process>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        let is_closing = state.is_closing;
+        let class = state.class(self.is_idle);
+        class.busy = class.busy.saturating_sub(1);
+        let goes_on =
+            |process: &mut Process| process.jobs < JOBS && !process.is_worn && !is_closing;
+        class.ready.extend(self.process.take_if(goes_on));
+        let (is_awaited, is_wanted) = (class.waiting > 0, class.wants());
+        drop(state);
+        if is_awaited {
+            // Both kinds of work wait here.
+            self.shared.ready.notify_all();
+        }
+        if is_wanted {
+            self.shared.wanted.notify_one();
+        }
     }
 }

@@ -124,10 +124,10 @@ impl Pool {
                     starter.lock().foreground.ready.push(process);
                     hello
                 });
-                let is_started = result.is_ok();
+                let hello = result.as_ref().ok().cloned();
                 let _ = tell.send(result);
-                if is_started {
-                    starter.keep_ready();
+                if let Some(hello) = hello {
+                    starter.keep_ready(&hello);
                 }
             })?;
         let hello = told.recv().map_err(io::Error::other)??;
@@ -291,8 +291,20 @@ impl Shared {
         Ok(process)
     }
 
+    /// Starts a process that is confined at least as the first one is: the log tells how that is, and so do the metrics.
+    fn start_like(&self, first: &Hello, is_idle: bool) -> io::Result<Process> {
+        let process = self.start(is_idle)?;
+        if process.hello.is_weaker_than(first) {
+            let Hello { seccomp, landlock } = &process.hello;
+            return Err(io::Error::other(format!(
+                "less confines it than the first one: {seccomp:?}, {landlock:?}"
+            )));
+        }
+        Ok(process)
+    }
+
     /// Starts processes whenever one is wanted.
-    fn keep_ready(&self) {
+    fn keep_ready(&self, first: &Hello) {
         let mut state = self.lock();
         while !state.is_closing {
             let is_idle = !state.foreground.wants();
@@ -302,7 +314,7 @@ impl Shared {
                 continue;
             }
             drop(state);
-            let started = self.start(is_idle);
+            let started = self.start_like(first, is_idle);
             if let Err(error) = &started {
                 tracing::error!(%error, "cannot start a worker process");
                 thread::sleep(PAUSE);

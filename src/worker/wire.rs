@@ -78,6 +78,15 @@ pub(super) struct Hello {
     pub landlock: Result<(), String>,
 }
 
+impl Hello {
+    /// Whether less confines the process than another one.
+    pub(super) fn is_weaker_than(&self, other: &Hello) -> bool {
+        let is_lost =
+            |own: &Result<(), String>, other: &Result<(), String>| own.is_err() && other.is_ok();
+        is_lost(&self.seccomp, &other.seccomp) || is_lost(&self.landlock, &other.landlock)
+    }
+}
+
 /// What the server says.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Call {
@@ -342,6 +351,19 @@ mod tests {
         assert_eq!(memfd::map(descriptor, 4).expect("sealed"), &b"long"[..]);
         drop(ours);
         assert!(receive::<Call>(&theirs, soon()).is_err());
+    }
+
+    #[test]
+    fn a_process_that_less_confines_is_told_from_the_first() {
+        let hello = |seccomp: Result<(), &str>, landlock: Result<(), &str>| Hello {
+            seccomp: seccomp.map_err(str::to_owned),
+            landlock: landlock.map_err(str::to_owned),
+        };
+        let first = hello(Ok(()), Err("an old kernel"));
+        assert!(hello(Err("no memory"), Err("an old kernel")).is_weaker_than(&first));
+        assert!(!hello(Ok(()), Err("an old kernel")).is_weaker_than(&first));
+        assert!(!hello(Ok(()), Ok(())).is_weaker_than(&first));
+        assert!(first.is_weaker_than(&hello(Err("no memory"), Ok(()))));
     }
 
     #[test]

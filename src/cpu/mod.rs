@@ -126,7 +126,8 @@ impl CpuPool {
 
     /// Takes account of the estimate of a render whose source was read, for those whose source is still on its way.
     pub(crate) fn record_estimate(&self, cost: &Cost) {
-        self.scheduler.lock().lanes.record_estimate(cost);
+        let mut state = self.scheduler.lock();
+        state.lanes.record_estimate(cost, Instant::now());
     }
 
     /// Runs `work` on a worker. When the future is dropped before the work has started, the work is taken out of the queue. Work that has

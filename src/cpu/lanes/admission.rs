@@ -78,10 +78,11 @@ impl<W> Lanes<W> {
         self.places.give_back(client);
     }
 
-    /// Takes account of the estimate of a render whose source was read.
-    pub(in crate::cpu) fn record_estimate(&mut self, cost: &Cost) {
+    /// Takes account of the estimate of a render whose source was read. It has a thread until its deadline at most, whatever its header makes of it.
+    pub(in crate::cpu) fn record_estimate(&mut self, cost: &Cost, now: Instant) {
         let is_small = Lane::of(cost) == Lane::Fast;
-        self.places.record(cost.time, is_small);
+        let most = cost.deadline.saturating_duration_since(now);
+        self.places.record(cost.time.min(most), is_small);
     }
 
     /// Why a new foreground job is not taken, and how long it would have waited. `ahead` are those that are not in the queue yet.
@@ -243,7 +244,7 @@ mod tests {
         let now = Instant::now();
         let mut lanes = lanes(100, now);
         for _ in 0..100 {
-            lanes.record_estimate(&cost(2 * SECOND, now));
+            lanes.record_estimate(&cost(2 * SECOND, now), now);
         }
         // Each takes two seconds, so the second ends after four, and a third would after six; half of the time is for the queue.
         let soon = now + 10 * SECOND;
@@ -286,9 +287,9 @@ mod tests {
             count
         };
         assert_eq!(tried(&mut lanes, now), 0);
-        lanes.record_estimate(&cost(SECOND, now));
+        lanes.record_estimate(&cost(SECOND, now), now);
         assert_eq!(tried(&mut lanes, now), 0);
-        lanes.record_estimate(&cost(SECOND / 100, now));
+        lanes.record_estimate(&cost(SECOND / 100, now), now);
         assert_eq!(tried(&mut lanes, now), 4);
         assert_eq!(tried(&mut lanes, now + SECOND), 2);
         assert_eq!(tried(&mut lanes, now + 3600 * SECOND), 8);
@@ -350,11 +351,31 @@ mod tests {
     }
 
     #[test]
+    fn an_absurd_estimate_keeps_nobody_out() {
+        let now = Instant::now();
+        let mut lanes = lanes(100, now);
+        let absurd = cost(10_000 * SECOND, now);
+        lanes.record_estimate(&absurd, now);
+        lanes.enqueue(absurd, "absurd", now).expect("room");
+        lanes.start(Worker::Regular, now).expect("a thread is free");
+        // It ends after ten seconds, and takes more than one off the next one.
+        let late = now + 16 * SECOND;
+        assert!(lanes.take_place(None, now + 14 * SECOND, now).is_err());
+        assert_eq!(lanes.take_place(None, late, now), Ok(()));
+        lanes.return_place(None);
+        let small = Cost {
+            deadline: late,
+            ..cost(SECOND, now)
+        };
+        lanes.enqueue(small, "small", now).expect("it is in time");
+    }
+
+    #[test]
     fn places_of_one_client_leave_some_to_others() {
         let now = Instant::now();
         let mut lanes = lanes(200, now);
         let [greedy, other] = [1, 2].map(|number| Some(ClientId::V4(number)));
-        lanes.record_estimate(&cost(8 * SECOND, now));
+        lanes.record_estimate(&cost(8 * SECOND, now), now);
         let end = now + 36_000 * SECOND;
         let taken = |lanes: &mut Lanes<_>, client| {
             let tries = (0..1000).filter(|_| lanes.take_place(client, end, now).is_ok());

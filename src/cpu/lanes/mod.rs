@@ -72,7 +72,7 @@ struct RunningJob {
 
 impl RunningJob {
     /// How long the job will still run: the rest of its estimate, or, when it has run for longer, the time by which it has exceeded the estimate.
-    /// So a job that takes a little longer adds a little to the wait of others, and one that does not end soon adds more than anybody can wait.
+    /// At its deadline it is ended, however long the estimate is. So a job that takes a little longer adds a little to the wait of others, and one that does not end soon adds more than anybody can wait.
     ///
     /// `None` when the job has also passed its deadline. A job looks at the clock between two steps, so one step of this job has taken longer than
     /// the estimate of all its steps, and nobody knows when it ends.
@@ -80,7 +80,8 @@ impl RunningJob {
         let spent = now.saturating_duration_since(self.since);
         let time = pace.of(self.cost.time);
         let is_stuck = spent > time && now > self.cost.deadline;
-        (!is_stuck).then(|| spent.abs_diff(time))
+        let most = self.cost.deadline.saturating_duration_since(self.since);
+        (!is_stuck).then(|| spent.abs_diff(time.min(most)))
     }
 }
 

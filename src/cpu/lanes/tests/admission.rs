@@ -15,8 +15,12 @@ fn work_that_would_begin_too_late_is_refused_with_the_wait() {
         ..cost(millis, 1, now)
     };
     for _ in 0..2 {
+        let long = Cost {
+            deadline: now + Duration::from_secs(10),
+            ..cost(8000, 1, now)
+        };
         lanes
-            .enqueue(soon(8000), "running", now)
+            .enqueue(long, "running", now)
             .expect("a worker is free");
         lanes.start(Worker::Regular, now).expect("it fits");
     }

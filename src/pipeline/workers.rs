@@ -16,8 +16,7 @@ use crate::telemetry::trace;
 use crate::telemetry::trace::Step;
 use crate::transform::{Cost, Encoded, Limits, Source, Timings, TransformError};
 use crate::worker::{
-    Answer, Death, Isolation, Job, Order, ProcessConfig, Report, Sink, WorkerError, Workers,
-    no_sink,
+    Answer, Death, Isolation, Job, Order, ProcessConfig, Sink, WorkerError, Workers, no_sink,
 };
 
 /// How long a render may take that no client waits for. On a busy machine one on an idle worker gets a fiftieth of a processor.
@@ -132,9 +131,15 @@ pub(crate) fn open(config: &Config, limits: &Limits) -> io::Result<Workers> {
 
 /// Does a job on the calling thread, to which the CPU time of the process that does it is charged.
 pub(crate) fn run(workers: &Workers, order: Order, sink: Sink<'_>) -> Result<Answer, WorkerError> {
-    let Report { answer, cpu_time } = workers.run(order, sink)?;
-    cpu::charge(cpu_time);
-    Ok(answer)
+    let begun = Instant::now();
+    let done = workers.run(order, sink);
+    cpu::charge(match &done {
+        Ok(report) => report.cpu_time,
+        // Nobody knows what an ended process has used: at most all of this time.
+        Err(WorkerError::Died(_) | WorkerError::Killed(_)) => begun.elapsed(),
+        Err(WorkerError::Blocked | WorkerError::Unavailable) => Duration::ZERO,
+    });
+    done.map(|report| report.answer)
 }
 
 /// What came of a job.

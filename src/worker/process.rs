@@ -110,7 +110,10 @@ impl From<io::Error> for Failure {
 
 impl Process {
     /// Starts a process, and waits until it is ready. It is killed when the calling thread ends.
-    pub(super) fn start(program: &Path, setup: Setup) -> io::Result<Process> {
+    pub(super) fn start(program: &Path, mut setup: Setup) -> io::Result<Process> {
+        // Who has no right to raise a limit cannot allow more than there is.
+        let longest = getrlimit(Resource::Fsize).maximum;
+        setup.most = longest.map_or(setup.most, |longest| longest.min(setup.most));
         let (socket, theirs) = UnixStream::pair()?;
         let orders = memfd::of_length("orders", ORDERS)?;
         let answers = memfd::create("answers")?;

@@ -108,9 +108,25 @@ pub fn workers_of(server: u32) -> Vec<u32> {
 }
 
 pub async fn process(origin: &TestOrigin, cache: &tempfile::TempDir) -> Process {
+    Process::start(&isolated_settings(origin, cache)).await
+}
+
+fn isolated_settings(origin: &TestOrigin, cache: &tempfile::TempDir) -> String {
     let settings = settings(origin, cache.path());
     let isolation = "[limits]\nisolation = \"process\"\n[fetch]\nprivate_networks = true\n[server]\nrequest_timeout = \"4 s\"\n";
-    Process::start(&format!("{settings}{isolation}")).await
+    format!("{settings}{isolation}")
+}
+
+/// Shows something where tests have no right to raise limits.
+#[tokio::test]
+async fn a_limit_of_the_length_of_files_ends_no_picture() {
+    let origin = TestOrigin::with("/good.jpg", samples::jpeg(80, 60)).await;
+    let cache = tempfile::tempdir().expect("a temporary folder");
+    let settings = isolated_settings(&origin, &cache);
+    // 4 MiB.
+    let server = Process::start_with_file_limit(&settings, 8192).await;
+    let reply = server.client.get("/cdn-cgi/image/width=30/good.jpg").await;
+    reply.assert_status(200);
 }
 
 #[tokio::test]

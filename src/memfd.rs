@@ -57,13 +57,15 @@ pub(crate) fn create(name: &str) -> io::Result<File> {
     return Err(io::Error::new(io::ErrorKind::Unsupported, name));
 }
 
+/// How many sources may be files in memory: each takes a descriptor, of which connections need some too.
+pub(crate) const MOST_SOURCES: usize = 512;
+
 /// The same for a source, which is sealed later.
 ///
 /// # Errors
-/// Also where there are many: each takes a descriptor, of which connections need some too.
+/// Also where there are [`MOST_SOURCES`].
 pub(crate) fn create_source() -> io::Result<File> {
-    const MOST: usize = 512;
-    if sealed_files().len() >= MOST {
+    if sealed_files().len() >= MOST_SOURCES {
         return Err(io::Error::other("there are many files in memory"));
     }
     create("source")

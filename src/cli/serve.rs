@@ -50,9 +50,10 @@ pub async fn serve(
     let (_logging, level) = telemetry::start(&config.log).map_err(CommandError::new)?;
     let _traces = telemetry::trace::start(&config.traces).map_err(CommandError::new)?;
     let settings = config.clone();
-    // There are as many originals as fetches.
-    let fetches = config.fetch.concurrency.get().saturating_mul(2);
-    server::limit_connections(&mut config.server, fetches);
+    // There are as many originals as fetches, and each fetch may have a file in memory.
+    let fetches = config.fetch.concurrency.get().saturating_mul(3);
+    let others = fetches.saturating_add(config.limits.worker_files());
+    server::limit_connections(&mut config.server, others);
     let mut signals = Signals {
         terminate: signal(SignalKind::terminate()).map_err(CommandError::new)?,
         interrupt: signal(SignalKind::interrupt()).map_err(CommandError::new)?,

@@ -6,9 +6,11 @@ use serde::Deserialize;
 use serde::Deserializer;
 use serde::de;
 
+use crate::cpu;
+use crate::memfd;
 use crate::transform::{LargeAnimations, Limits, TruncatedSources, largest_avif};
 use crate::units::{AutoByteSize, ByteSize, above_zero};
-use crate::worker::Isolation;
+use crate::worker::{FILES_OF_PROCESS, Isolation};
 
 /// What one request may use, and what all requests together may use.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -117,6 +119,19 @@ impl LimitsConfig {
         }
     }
 
+    /// The most open files that the server has because renders are made in processes: those that it shares with each of them, and the sources that they
+    /// read.
+    pub fn worker_files(&self) -> usize {
+        if self.isolation == Isolation::Thread {
+            return 0;
+        }
+        let (foreground, idle) = cpu::thread_counts(self.workers, self.upgrade_share);
+        // One of each kind is ready beside those that work, and one is being started.
+        let processes = foreground.saturating_add(idle).saturating_add(3);
+        let shared = processes.saturating_mul(FILES_OF_PROCESS);
+        shared.saturating_add(memfd::MOST_SOURCES)
+    }
+
     /// The limits of one render, where all renders together may hold `render_memory`. An AVIF for which that is not enough is too large as well.
     pub fn of_render(&self, render_memory: ByteSize) -> Limits {
         Limits {
@@ -137,6 +152,7 @@ mod tests {
     use super::AutoByteSize;
     use super::ByteSize;
     use super::LimitsConfig;
+    use super::{FILES_OF_PROCESS, Isolation, memfd};
 
     #[test]
     fn renders_have_a_quarter_of_the_memory() {
@@ -184,5 +200,22 @@ mod tests {
         for memory in [None, Some(1), Some(u64::MAX)] {
             assert_eq!(limits.render_memory(memory), ByteSize::mib(77));
         }
+    }
+
+    #[test]
+    fn processes_take_files_and_threads_do_not() {
+        let files = |isolation| {
+            let limits = LimitsConfig {
+                isolation,
+                workers: 2,
+                ..LimitsConfig::default()
+            };
+            limits.worker_files()
+        };
+        assert_eq!(files(Isolation::Thread), 0);
+        // Two threads for renders, one for small ones, one for the share, and two for idle work: with a process each, and three more.
+        let shared = 9 * FILES_OF_PROCESS;
+        assert_eq!(files(Isolation::Process), memfd::MOST_SOURCES + shared);
+        assert_eq!(files(Isolation::Auto), files(Isolation::Process));
     }
 }

@@ -5,15 +5,16 @@ use rustix::process::{Resource, Rlimit};
 
 use super::config::Config;
 
-/// Open files that are neither for clients nor for fetches: reads and writes of the disk cache (up to 200), the admin listener, the shared bucket, and
-/// the process itself.
+/// Open files that are neither for clients, nor for fetches, nor for worker processes: reads and writes of the disk cache (up to 200), the admin listener,
+/// the shared bucket, and the process itself.
 const RESERVED: u64 = 512;
 
-/// Raises the limit of open files, and lowers `connections` where clients could use up all files beside `fetches` fetches.
-pub fn limit_connections(config: &mut Config, fetches: usize) {
+/// Raises the limit of open files, and lowers `connections` where clients could use up all files beside the `others`, those of fetches and of
+/// worker processes.
+pub fn limit_connections(config: &mut Config, others: usize) {
     let limit = raise();
     let wanted = config.connections;
-    config.connections = connections(wanted, fetches, limit);
+    config.connections = connections(wanted, others, limit);
     if config.connections < wanted {
         tracing::warn!(
             limit,
@@ -36,11 +37,11 @@ fn raise() -> Option<u64> {
     if is_raised { maximum } else { current }
 }
 
-/// How many of `wanted` connections there may be with `limit` open files, beside `fetches` fetches.
-fn connections(wanted: usize, fetches: usize, limit: Option<u64>) -> usize {
+/// How many of `wanted` connections there may be with `limit` open files, beside `others`.
+fn connections(wanted: usize, others: usize, limit: Option<u64>) -> usize {
     let Some(limit) = limit else { return wanted };
     // With a low limit, half of it is for clients.
-    let reserved = RESERVED.saturating_add(fetches as u64);
+    let reserved = RESERVED.saturating_add(others as u64);
     let clients = limit - reserved.min(limit.div_ceil(2));
     usize::try_from(clients).map_or(wanted, |clients| wanted.min(clients.max(1)))
 }

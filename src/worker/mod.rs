@@ -45,6 +45,9 @@ use self::pool::Pool;
 #[cfg(all(fuzzing, target_os = "linux"))]
 pub use self::wire::read_for_fuzzer;
 
+/// Open files of the server for each process: the socket, three files in memory, that of its size, and three that go with a job.
+pub(crate) const FILES_OF_PROCESS: usize = 8;
+
 /// Where jobs are done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

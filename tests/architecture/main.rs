@@ -119,12 +119,13 @@ const MODULES: [(&str, &[&str]); 33] = [
             "error",
         ],
     ),
-    // `units`: the share of memory that renders have.
+    // `units`: the share of memory that renders have. `memfd`: how many open files that takes.
     (
         "pipeline",
         &[
             "units",
             "allocator",
+            "memfd",
             "signature",
             "clients",
             "options",

@@ -88,8 +88,8 @@ fn serve(outlet: &Outlet, orders: &'static [u8]) -> io::Result<()> {
                 };
                 outlet.run(inlet.give_to(*job, &files)?, &budget)?;
             }
-            // Of a batch that was broken off.
-            Call::Next(_) => {}
+            // The answer to a picture of a batch: see `send_item`.
+            Call::Next(_) => return Err(io::ErrorKind::InvalidData.into()),
             Call::Trim => {
                 allocator::trim();
                 send(&outlet.socket, None, &Reply::Trimmed, &[], &[])?;

@@ -201,7 +201,8 @@ impl Pool {
         let shared = &self.shared;
         let (ready, unused) = {
             let mut state = shared.lock();
-            state.idle.is_used = false;
+            // Work that has come meanwhile waits for one.
+            state.idle.is_used = state.idle.waiting > 0;
             let unused = std::mem::take(&mut state.idle.ready);
             (state.foreground.ready.len(), unused)
         };

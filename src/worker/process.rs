@@ -1,11 +1,12 @@
 //! One worker process, as the server sees it. Nothing that it says is trusted: lengths are bounded, answers must fit their jobs, and files must be what
 //! they are said to be.
 
+use std::fs;
 use std::fs::File;
 use std::io;
 use std::io::Seek;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -47,7 +48,9 @@ const WORDS: u64 = 4096;
 const KEPT_ANSWER: u64 = 1 << 20;
 /// Growth after which a process is replaced: what the allocator keeps on purpose is less than half of this.
 const WORN: u64 = 128 << 20;
-/// The same where memory was to be given back.
+/// How many threads a process may have between two jobs: it needs two, and those of the last job may not have ended altogether.
+const THREADS: u64 = 8;
+/// Growth that is left where memory was to be given back.
 const GROWN: u64 = 24 << 20;
 
 /// A worker process that is ready for a job.
@@ -200,9 +203,7 @@ impl Process {
                         .answer(answer, file, elapsed)
                         .ok_or(Failure::Lost(Some(Death::Nonsense)))?;
                     let cpu_time = cpu_time.min(elapsed);
-                    self.is_worn = self.clear().is_err()
-                        || self.measure().is_err()
-                        || self.size.exceeds(self.new, WORN);
+                    self.is_worn = self.tidy().is_err();
                     return Ok(Report { answer, cpu_time });
                 }
                 Reply::Panicked => return Err(Failure::Lost(Some(Death::Panic))),
@@ -278,9 +279,28 @@ impl Process {
         }
     }
 
+    /// Makes it ready for the next job.
+    ///
+    /// # Errors
+    /// It is to be replaced.
+    fn tidy(&mut self) -> io::Result<()> {
+        self.clear()?;
+        self.measure()?;
+        if self.size.exceeds(self.new, WORN) || self.threads()? > THREADS {
+            return Err(io::Error::other("it keeps more than it needs"));
+        }
+        Ok(())
+    }
+
     fn measure(&mut self) -> io::Result<()> {
         self.size = Size::read(&self.statm)?;
         Ok(())
+    }
+
+    /// How many threads it has: a link for each, and the two of every folder.
+    fn threads(&self) -> io::Result<u64> {
+        let tasks = fs::metadata(format!("/proc/{}/task", self.id()))?;
+        Ok(tasks.nlink().saturating_sub(2))
     }
 
     /// Bounds the address space of the process, to what it had after its last job and so much more, and the file for answers.

@@ -106,7 +106,7 @@ impl Job {
                 plan.render(budget, sink);
                 Answer::Done
             }
-            Job::Strip { bytes, format } => Answer::Stripped(erase(bytes.into(), format)),
+            Job::Strip { bytes, format } => Answer::Stripped(erase(bytes, format)),
         }
     }
 }

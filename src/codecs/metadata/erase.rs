@@ -3,12 +3,14 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use crate::codecs::metadata::strip::Stripper;
 use crate::codecs::metadata::{avif, tiff};
 use crate::codecs::sniff::SourceFormat;
 
 /// The file without its metadata; `None` where that cannot be done.
-pub(crate) fn erase(mut file: Vec<u8>, format: SourceFormat) -> Option<Vec<u8>> {
+pub(crate) fn erase(file: Bytes, format: SourceFormat) -> Option<Vec<u8>> {
     if let Some(mut stripper) = Stripper::of(format) {
         let mut kept = Vec::with_capacity(file.len());
         stripper.push(&file, &mut kept);
@@ -24,6 +26,7 @@ pub(crate) fn erase(mut file: Vec<u8>, format: SourceFormat) -> Option<Vec<u8>> 
     if length > file.len() {
         return None;
     }
+    let mut file = Vec::from(file);
     for place in places {
         file.get_mut(place)?.fill(0);
     }

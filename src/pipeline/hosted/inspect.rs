@@ -14,6 +14,8 @@ use crate::error::Error;
 use crate::hosted::{Config, Facts, SpooledFile, Verify};
 use crate::options::{Output, Recipe};
 use crate::pipeline::Pipeline;
+use crate::pipeline::hosted::content;
+use crate::pipeline::hosted::content::cost_of_copy;
 use crate::pipeline::workers::Urgency;
 use crate::source::{BusyReason, SourceError};
 use crate::transform::{
@@ -200,8 +202,8 @@ impl Pipeline {
         let reservation = reservation.map_err(|_| busy(BusyReason::Memory))?;
         let copy = file.file.try_clone().map_err(unreadable)?;
         let (file, length) = (copy, file.bytes);
-        let cost = Source::cost_of_open(&[]);
-        let read = move || SpooledFile::read(file, length);
+        let (cost, workers) = (cost_of_copy(length), self.workers.clone());
+        let read = move || content::read(file, length, &workers);
         let read = self.run_on_worker(cost, urgency, read).await?;
         let bytes = read.value.map_err(unreadable)?;
         self.inspect(reservation.hold(bytes)).await

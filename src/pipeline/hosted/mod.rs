@@ -2,6 +2,7 @@
 
 mod anew;
 mod commit;
+mod content;
 pub(crate) mod delivery;
 mod download;
 mod inspect;

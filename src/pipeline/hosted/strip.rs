@@ -3,15 +3,22 @@
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::deadline::Stage;
 use crate::error::Error;
 use crate::hosted::{SpooledFile, Strip};
 use crate::pipeline::Pipeline;
+use crate::pipeline::hosted::content;
+use crate::pipeline::hosted::content::cost_of_copy;
 use crate::pipeline::hosted::inspect::{InspectError, TIMEOUT, busy, unreadable};
 use crate::pipeline::workers::{Urgency, run};
 use crate::source::BusyReason;
-use crate::transform::{Cost, Source, SourceFormat, sniff};
-use crate::worker::{Answer, Job, WorkerError, no_sink};
+use crate::transform::{Cost, SourceFormat, sniff};
+use crate::worker::{Answer, Job, WorkerError, Workers, no_sink};
+
+/// How many times the content is copied, or read as slowly: into memory, without its metadata, from the process, into the file, and for its hash.
+const COPYING: u64 = 5;
 
 /// What became of an upload.
 enum Stripped {
@@ -39,11 +46,12 @@ impl Pipeline {
         }
         self.check_length(file.bytes)?;
         let urgency = Urgency::foreground(TIMEOUT);
-        let reserve = self.source_memory.reserve(file.bytes.saturating_mul(2));
+        let held = file.bytes.saturating_mul(copies(&self.workers));
+        let reserve = self.source_memory.reserve(held);
         let reservation = urgency.deadline.bound(Stage::Fetch, reserve).await;
         let reservation = reservation.map_err(|_| busy(BusyReason::Memory))?;
-        // The file and its copy are reserved with the sources; a process is allowed them too.
-        let cost = Source::cost_of_open(&[]);
+        // The file and its copies are reserved with the sources; a process is allowed the file and one copy.
+        let cost = cost_of_copy(file.bytes.saturating_mul(COPYING));
         let allowed = Cost {
             bytes: file.bytes.saturating_mul(2).saturating_add(cost.bytes),
             ..cost
@@ -51,7 +59,8 @@ impl Pipeline {
         let workers = self.workers.clone();
         let work = move || {
             let _reservation = reservation;
-            strip_file(file, |job| {
+            let content = content::read(file.file.try_clone()?, file.bytes, &workers)?;
+            strip_file(file, content, |job| {
                 run(&workers, urgency.order(job, allowed), &mut no_sink)
             })
         };
@@ -67,17 +76,22 @@ impl Pipeline {
     }
 }
 
+/// How many times a file is in memory at once: as it was and as it becomes, and between two processes what it becomes twice.
+fn copies(workers: &Workers) -> u64 {
+    if workers.are_processes() { 3 } else { 2 }
+}
+
 fn strip_file(
     file: SpooledFile,
+    content: Bytes,
     run: impl FnOnce(Job) -> Result<Answer, WorkerError>,
 ) -> io::Result<Result<Stripped, WorkerError>> {
-    let content = SpooledFile::read(file.file.try_clone()?, file.bytes)?;
     let format = match sniff(&content) {
         None | Some(SourceFormat::Unsupported(_)) => return Ok(Ok(Stripped::File(file))),
         Some(format) => format,
     };
     let job = Job::Strip {
-        bytes: content.into(),
+        bytes: content,
         format,
     };
     let answer = match run(job) {

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use safelight::hosted::{Facts, SpooledFile, Strip, Verify};
 use safelight::pipeline::{Excess, InspectError};
 use safelight::units::ByteSize;
+#[cfg(target_os = "linux")]
+use safelight::worker::Isolation;
 
 use super::{spooled, start};
 use crate::support::samples;
@@ -205,6 +207,25 @@ async fn what_tells_where_a_creator_was_is_taken_out_before_a_file_is_stored() {
         assert_eq!(text.expect("it is refused later").bytes, 5);
         proxy.stop().await;
     }
+}
+
+/// It is not held more often than a process may.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_large_upload_is_stripped_in_a_process() {
+    let (proxy, _folder) = start(|config| {
+        config.hosted.strip = Strip::Everybody;
+        config.hosted.upload_bytes = ByteSize::mib(100);
+        config.limits.isolation = Isolation::Process;
+    })
+    .await;
+    let mut bytes = samples::jpeg_with_exif(b"at home");
+    let length = bytes.len();
+    bytes.resize(90 << 20, 0);
+    let stripped = proxy.pipeline().strip_upload(spooled(&bytes), true).await;
+    let stripped = stripped.expect("a picture");
+    assert!(stripped.bytes < length as u64, "{}", stripped.bytes);
+    proxy.stop().await;
 }
 
 /// Phones upload HEIC. That a build cannot decode it is no passing trouble of the server: a client that tries again gets the same answer.

@@ -38,6 +38,8 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How long a process may take to end after it has closed its socket, and how often it is looked at meanwhile.
 const EXIT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(1);
+/// How long a process may say nothing, whatever its deadline is: that of a batch is for all of its pictures.
+const SILENCE: Duration = Duration::from_secs(10 * 60);
 /// What a process may take beside the price of its job: stacks, and what the allocator keeps.
 const ROOM: u64 = 64 << 20;
 /// The stack on which a drawing is rendered, which takes address space.
@@ -180,7 +182,8 @@ impl Process {
         let patience = deadline + GRACE;
         self.order(job, deadline, patience)?;
         loop {
-            let Message { value, short, .. } = receive::<Reply>(&self.socket, Some(patience))?;
+            let until = patience.min(Instant::now() + SILENCE);
+            let Message { value, short, .. } = receive::<Reply>(&self.socket, Some(until))?;
             match value {
                 Reply::Item { index, made, file } => {
                     let file = self.file(file, short, expected.most())?;

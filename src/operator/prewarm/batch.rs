@@ -203,7 +203,8 @@ impl Pipeline {
         let SourceBytes { record, bytes } = source;
         let count = u32::try_from(missing.len()).unwrap_or(u32::MAX);
         let urgency = Urgency::background(Priority::Idle, BACKGROUND_TIMEOUT.saturating_mul(count));
-        let opened = self.open_source(bytes, self.limits, urgency).await?;
+        let opening = Urgency::background(Priority::Idle, BACKGROUND_TIMEOUT);
+        let opened = self.open_source(bytes, self.limits, opening).await?;
         let mut items = Vec::with_capacity(missing.len());
         for MissingRendition { job, .. } in missing {
             let hints = self.cached_saliency_map(&job.recipe, name, &record).await;

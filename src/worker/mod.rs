@@ -2,7 +2,8 @@
 //!
 //! The server only passes jobs on, with what they need as plain data and files, and takes their answers. It never reads a picture beyond its first
 //! bytes. Where the system allows it, jobs are done in processes of their own, which have no files, no network and no other programs: a codec that
-//! crashes, hangs or is taken over costs one request.
+//! crashes or hangs costs one request. One that is taken over and goes on as if nothing had happened does later jobs as well, as long as its process is
+//! used: it sees their sources, and may answer with another picture.
 
 mod answer;
 #[cfg(target_os = "linux")]

@@ -34,7 +34,7 @@ pub use self::source::Source;
 pub(crate) use crate::codecs::metadata::{Stripper, erase};
 pub use crate::codecs::sniff::UnsupportedFormat;
 pub(crate) use crate::codecs::sniff::{HeadFormat, SourceFormat, sniff, sniff_head};
-pub(crate) use crate::codecs::svg::open_fonts;
+pub(crate) use crate::codecs::svg::{DRAWING_STACK, draw_on_this_thread, open_fonts};
 pub use crate::codecs::{LargeAnimations, Limits, TransformError, TruncatedSources};
 pub use crate::pixels::Size;
 

@@ -16,10 +16,12 @@ use bytes::Bytes;
 
 use crate::allocator;
 use crate::memfd;
-use crate::transform::{Budget, Encoded, TransformError, open_fonts};
-use crate::worker::confinement::{close_inherited, confine, ignore_signals};
+use crate::transform::{
+    Budget, DRAWING_STACK, Encoded, TransformError, draw_on_this_thread, open_fonts,
+};
+use crate::worker::confinement::{close_inherited, confine, forbid_calls, ignore_signals};
 use crate::worker::wire::{
-    Call, FileForm, MAX_DESCRIPTORS, Message, ORDERS, Reply, SHORT, Setup, receive, send,
+    Call, FileForm, Hello, MAX_DESCRIPTORS, Message, ORDERS, Reply, SHORT, Setup, receive, send,
 };
 use crate::worker::{Answer, Job};
 
@@ -61,11 +63,21 @@ pub fn serve_jobs() -> io::Result<()> {
     cpu_time();
     // A job finds the place of the orders free, and the places after the file.
     let last = u64::try_from(outlet.file.as_raw_fd()).map_err(io::Error::other)?;
-    let hello = confine(&setup, last + MAX_DESCRIPTORS as u64);
-    send(&outlet.socket, None, &hello, &[], &[])?;
-    let work = move || serve(&outlet, orders);
+    let landlock = confine(&setup, last + MAX_DESCRIPTORS as u64);
+    let draws = setup.draws;
+    let work = move || {
+        if draws {
+            draw_on_this_thread();
+        }
+        let hello = Hello {
+            seccomp: forbid_calls(),
+            landlock,
+        };
+        send(&outlet.socket, None, &hello, &[], &[])?;
+        serve(&outlet, orders)
+    };
     let worker = thread::Builder::new()
-        .stack_size(STACK_BYTES)
+        .stack_size(STACK_BYTES + if draws { DRAWING_STACK } else { 0 })
         .spawn(work)?
         .join();
     worker.unwrap_or_else(|_| Err(io::Error::other("the worker panicked")))

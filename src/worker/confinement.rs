@@ -20,7 +20,7 @@ use seccompiler::{
     SeccompFilter, SeccompRule, TargetArch,
 };
 
-use crate::worker::wire::{Hello, Setup};
+use crate::worker::wire::Setup;
 
 /// Closes what the server may have inherited from whoever started it. Must be called before anything else is open than standard input, output and error.
 pub(super) fn close_inherited() {
@@ -44,7 +44,10 @@ const OOM_SCORE: &str = "300";
 
 /// Gives up everything that a render does not need, all but the first `descriptors` places for open files among it: who could keep the files of each job
 /// would keep their memory.
-pub(super) fn confine(setup: &Setup, descriptors: u64) -> Hello {
+///
+/// # Errors
+/// Files and connections are not taken away.
+pub(super) fn confine(setup: &Setup, descriptors: u64) -> Result<(), String> {
     // Where one of these is refused, the others still hold.
     let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
@@ -60,11 +63,16 @@ pub(super) fn confine(setup: &Setup, descriptors: u64) -> Hello {
         };
         let _ = rustix::process::setrlimit(resource, limit);
     }
-    let done = rustix::thread::set_no_new_privs(true).map_err(|error| error.to_string());
-    Hello {
-        landlock: done.clone().and_then(|()| landlock()),
-        seccomp: done.and_then(|()| seccomp().map_err(|error| error.to_string())),
-    }
+    rustix::thread::set_no_new_privs(true).map_err(|error| error.to_string())?;
+    landlock()
+}
+
+/// Gives up the calls of the system that a render does not need, for all threads. The thread that calls must be the last one that is started.
+///
+/// # Errors
+/// They are not given up.
+pub(super) fn forbid_calls() -> Result<(), String> {
+    seccomp().map_err(|error| error.to_string())
 }
 
 /// No file, no connection, no signal to other processes.
@@ -95,7 +103,10 @@ fn landlock() -> Result<(), String> {
 /// Two filters: the kernel follows the stricter answer. The second one is the one that ends processes, or it could not be set.
 fn seccomp() -> Result<(), seccompiler::Error> {
     let arch: TargetArch = std::env::consts::ARCH.try_into()?;
-    let refused = REFUSED.iter().map(|&call| (call, Vec::new()));
+    // The decoder for HEIC has a thread of its own.
+    let threads = (!cfg!(feature = "heic")).then_some(&libc::SYS_clone);
+    let refused = REFUSED.iter().chain(threads);
+    let refused = refused.map(|&call| (call, Vec::new()));
     let refusing = SeccompFilter::new(
         refused.collect(),
         SeccompAction::Allow,
@@ -131,7 +142,7 @@ fn conditional_calls() -> Result<[(i64, Vec<SeccompRule>); 6], BackendError> {
     let no_code = || rule(2, SeccompCmpOp::MaskedEq(executable), 0);
     let itself = libc::pid_t::try_from(process::id()).unwrap_or(0);
     Ok([
-        // A new thread of this process, never another process.
+        // A new thread of this process is refused or allowed, and another process ends this one.
         (
             libc::SYS_clone,
             vec![rule(0, SeccompCmpOp::MaskedEq(thread), thread)?],
@@ -168,7 +179,7 @@ fn rule(argument: u8, compares: SeccompCmpOp, number: u64) -> Result<SeccompRule
     SeccompRule::new(vec![condition])
 }
 
-/// What a render needs: memory, threads, clocks, and the two files that it was given.
+/// What a render needs: memory, clocks, and the two files that it was given.
 const ALLOWED: &[i64] = &[
     libc::SYS_brk,
     libc::SYS_clock_getres,

@@ -20,7 +20,6 @@ use rustix::fs::{FallocateFlags, fallocate};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::memfd;
-use crate::transform::{SourceFormat, sniff};
 use crate::worker::answer::Expectation;
 use crate::worker::death::Death;
 use crate::worker::size::Size;
@@ -42,15 +41,13 @@ const PAUSE: Duration = Duration::from_millis(1);
 const SILENCE: Duration = Duration::from_secs(10 * 60);
 /// What a process may take beside the price of its job: stacks, and what the allocator keeps.
 const ROOM: u64 = 64 << 20;
-/// The stack on which a drawing is rendered, which takes address space.
-const DRAWING_STACK: u64 = 128 << 20;
 /// What is kept of the last words of a process.
 const WORDS: u64 = 4096;
 /// The file for answers is cut off where it has become longer than this.
 const KEPT_ANSWER: u64 = 1 << 20;
 /// Growth after which a process is replaced: what the allocator keeps on purpose is less than half of this.
 const WORN: u64 = 128 << 20;
-/// How many threads a process may have between two jobs: it needs two, and those of the last job may not have ended altogether.
+/// How many threads a process may have between two jobs, where it may start any: it needs two, and those of the last job may not have ended altogether.
 const THREADS: u64 = 8;
 /// Growth that is left where memory was to be given back.
 const GROWN: u64 = 24 << 20;
@@ -174,8 +171,7 @@ impl Process {
         } = order;
         let mut expected = Expectation::of(&mut job, cost.bytes);
         let started = Instant::now();
-        let room = cost.bytes.saturating_add(room(&mut job));
-        self.limit(room, expected.most())
+        self.limit(cost.bytes.saturating_add(ROOM), expected.most())
             .map_err(|_| Failure::Unsent)?;
         self.jobs = self.jobs.saturating_add(1);
         self.has_worked = true;
@@ -289,7 +285,9 @@ impl Process {
     fn tidy(&mut self) -> io::Result<()> {
         self.clear()?;
         self.measure()?;
-        if self.size.exceeds(self.new, WORN) || self.threads()? > THREADS {
+        // Only the decoder for HEIC may start threads.
+        let has_threads = cfg!(feature = "heic") && self.threads()? > THREADS;
+        if has_threads || self.size.exceeds(self.new, WORN) {
             return Err(io::Error::other("it keeps more than it needs"));
         }
         Ok(())
@@ -411,17 +409,6 @@ impl Process {
 
     fn pid(&self) -> Option<Pid> {
         i32::try_from(self.id()).ok().and_then(Pid::from_raw)
-    }
-}
-
-/// What a job may take beside its price.
-fn room(job: &mut Job) -> u64 {
-    let files = job.files();
-    let is_drawing = |file: &&mut Bytes| sniff(file) == Some(SourceFormat::Svg);
-    if files.first().is_some_and(is_drawing) {
-        ROOM + DRAWING_STACK
-    } else {
-        ROOM
     }
 }
 

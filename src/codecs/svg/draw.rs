@@ -6,10 +6,14 @@
 //! estimated.
 #![expect(unsafe_code, reason = "maps the files of fonts")]
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::panic;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
+use std::thread::ScopedJoinHandle;
 
 use resvg::tiny_skia::{IntSize, Pixmap, Transform};
 use resvg::usvg::fontdb::{Family, Query};
@@ -32,7 +36,18 @@ use crate::codecs::{Limits, TransformError, decode};
 use crate::pixels::{Channels, Raster, Samples, Size, buffer};
 
 /// Bytes of stack: several times what the recursive functions of `usvg` and `resvg` need at the greatest allowed depth.
-const STACK: usize = 128 << 20;
+pub(crate) const DRAWING_STACK: usize = 128 << 20;
+
+thread_local! {
+    /// Whether the stack of this thread is large enough.
+    static DRAWS_HERE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Renders drawings on this thread from now on, for a process that may start no other. Its stack must have [`DRAWING_STACK`] more than it needs otherwise.
+pub(crate) fn draw_on_this_thread() {
+    DRAWS_HERE.set(true);
+}
+
 /// The system fonts, loaded when the first SVG is rendered.
 static FONTS: OnceLock<Arc<fontdb::Database>> = OnceLock::new();
 
@@ -93,16 +108,20 @@ pub(crate) fn rasterize(
     limits: &Limits,
 ) -> Result<Raster, TransformError> {
     let text = std::str::from_utf8(cleaned).map_err(|error| broken(&error.to_string()))?;
-    // A separate thread, because the stack of a worker is too small for the allowed depth.
-    thread::scope(|scope| {
-        thread::Builder::new()
-            .name("svg".to_owned())
-            .stack_size(STACK)
-            .spawn_scoped(scope, || draw(text, target, limits))
-            .map_err(|error| broken(&error.to_string()))?
-            .join()
-            .unwrap_or_else(|_| Err(broken("the drawing crashed")))
-    })
+    let drawn = if DRAWS_HERE.get() {
+        panic::catch_unwind(AssertUnwindSafe(|| draw(text, target, limits)))
+    } else {
+        // The stack of other threads is too small for the allowed depth.
+        thread::scope(|scope| {
+            let thread = thread::Builder::new()
+                .name("svg".to_owned())
+                .stack_size(DRAWING_STACK)
+                .spawn_scoped(scope, || draw(text, target, limits));
+            thread.map(ScopedJoinHandle::join)
+        })
+        .map_err(|error| broken(&error.to_string()))?
+    };
+    drawn.unwrap_or_else(|_| Err(broken("the drawing crashed")))
 }
 
 fn draw(

@@ -29,7 +29,7 @@ use self::markup::document;
 use self::prologue::Encoding;
 use self::sanitize::sanitize;
 
-pub(crate) use self::draw::{open_fonts, rasterize};
+pub(crate) use self::draw::{DRAWING_STACK, draw_on_this_thread, open_fonts, rasterize};
 pub(crate) use self::size::size;
 
 /// Bytes of markup, before and after sanitizing: the largest maps and drawings on the web have a tenth of this.

@@ -184,7 +184,7 @@ async fn no_process_outlives_the_server() {
 
 #[tokio::test]
 async fn a_process_that_grows_is_replaced() {
-    for fault in ["leak", "share", "threads"] {
+    for fault in ["leak", "share"] {
         let origin = TestOrigin::with("/grows.jpg", faulty(fault, 0)).await;
         let proxy = isolated(&origin).await;
         for width in 10..16 {

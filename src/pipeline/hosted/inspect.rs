@@ -231,8 +231,8 @@ impl Pipeline {
         if verify == Verify::Decode || format == SourceFormat::Svg {
             let described = self.describe(&source, urgency).await?;
             (facts.width, facts.height) = (described.original.width, described.original.height);
-            facts.thumbhash = described.thumbhash;
-            facts.color = described.dominant_color;
+            facts.thumbhash = placeholder(described.thumbhash);
+            facts.color = placeholder(described.dominant_color);
         }
         Ok(facts)
     }
@@ -280,6 +280,12 @@ impl Pipeline {
         serde_json::from_slice(&encoded.bytes)
             .map_err(|error| InspectError::Failed(Arc::new(undescribed(&error))))
     }
+}
+
+/// A text that is not too long to be a placeholder. It comes from a process that the picture may have taken over, and is kept with the image.
+fn placeholder(text: Option<String>) -> Option<String> {
+    const LONGEST: usize = 64;
+    text.filter(|text| text.len() <= LONGEST)
 }
 
 fn check_format(format: SourceFormat, config: Option<&Config>) -> Result<(), InspectError> {

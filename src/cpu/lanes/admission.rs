@@ -306,7 +306,7 @@ mod tests {
         let mut taken = 0;
         // As many renders as are in time; each is found to be small.
         while lanes.enqueue(small, "render", now).is_ok() {
-            lanes.record_estimate(&small);
+            lanes.record_estimate(&small, now);
             taken += 1;
         }
         assert!(taken > 150, "{taken}");
@@ -358,9 +358,9 @@ mod tests {
         lanes.record_estimate(&absurd, now);
         lanes.enqueue(absurd, "absurd", now).expect("room");
         lanes.start(Worker::Regular, now).expect("a thread is free");
-        // It ends after ten seconds, and takes more than one off the next one.
-        let late = now + 16 * SECOND;
-        assert!(lanes.take_place(None, now + 14 * SECOND, now).is_err());
+        // It ends after ten seconds, and takes more than one off the next one; half of the time is for the queue.
+        let late = now + 24 * SECOND;
+        assert!(lanes.take_place(None, now + 20 * SECOND, now).is_err());
         assert_eq!(lanes.take_place(None, late, now), Ok(()));
         lanes.return_place(None);
         let small = Cost {

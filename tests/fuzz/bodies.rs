@@ -172,7 +172,7 @@ pub fn picture(bytes: &[u8]) {
 /// Cleans a drawing, and draws it.
 pub fn svg(bytes: &[u8]) {
     let drawing = [b"<svg xmlns='http://www.w3.org/2000/svg' ", bytes].concat();
-    made(&drawing, "");
+    made(&drawing, "anim=false");
     made(&drawing, "width=48,format=png");
 }
 

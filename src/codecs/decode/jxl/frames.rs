@@ -192,10 +192,13 @@ impl FrameTotals {
                 "too many layers on {width}x{height} pixels: at most {BLENDED} pixels are drawn in all"
             )));
         }
-        // The number of sections is counted only after the size was checked.
+        let sections = sections(header);
+        // The decoder counts them with 32 bits.
+        if u32::try_from(sections).is_err() {
+            return Err(broken("a layer is too large"));
+        }
         if is_permuted {
-            let groups = u64::from(header.num_groups()) * u64::from(header.passes.num_passes);
-            self.permuted += groups + u64::from(header.num_lf_groups()) + 2;
+            self.permuted = self.permuted.saturating_add(sections);
         }
         if self.permuted > PERMUTED {
             return Err(broken(&format!(
@@ -209,4 +212,14 @@ impl FrameTotals {
     fn hidden_area(&self) -> u64 {
         self.area.saturating_sub(self.canvas.area())
     }
+}
+
+/// How many sections a frame has. Unlike the counts of `FrameHeader`, this holds for frames of any size.
+fn sections(header: &FrameHeader) -> u64 {
+    let (width, height) = (header.color_sample_width(), header.color_sample_height());
+    let of = |side: u32| u64::from(width.div_ceil(side)) * u64::from(height.div_ceil(side));
+    let groups = of(header.group_dim()).saturating_mul(u64::from(header.passes.num_passes));
+    groups
+        .saturating_add(of(header.lf_group_dim()))
+        .saturating_add(2)
 }

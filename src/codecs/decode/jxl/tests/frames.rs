@@ -332,3 +332,10 @@ fn tables_that_take_long_are_refused_before_they_are_read() {
     let refusal = refusal(&file);
     assert!(refusal.contains("an order of their own"), "{refusal}");
 }
+
+/// A frame of so many groups that their number does not fit into 32 bits, found by a fuzzer.
+#[test]
+fn a_layer_with_too_many_groups_is_refused() {
+    let refusal = refusal(b"\xff\x0afit=:ccoverve!--th: ");
+    assert!(refusal.contains("too large"), "{refusal}");
+}

@@ -1,5 +1,6 @@
 //! Signals that somebody else sends to worker processes: a service manager or a terminal to all of them, the kernel to one of them.
 
+use std::fs;
 use std::process::Command;
 
 use super::processes::{process, workers_of};
@@ -13,6 +14,15 @@ fn send(signal: &str, processes: &[u32]) {
     let processes = processes.iter().map(ToString::to_string);
     let sent = Command::new("kill").arg(signal).args(processes).output();
     sent.expect("there is a kill");
+}
+
+/// Whether a process is gone, but for its status.
+fn has_ended(id: u32) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{id}/stat")) else {
+        return true;
+    };
+    let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
+    state.is_some_and(|state| state.starts_with(['Z', 'X']))
 }
 
 /// Waits until a worker of a server does a job.
@@ -54,7 +64,13 @@ async fn a_picture_whose_process_is_killed_is_not_to_blame() {
     let target = "/cdn-cgi/image/width=30/slow.jpg";
     let reply = tokio::spawn(async move { client.get(target).await });
     busy(&server).await;
-    send("-KILL", &workers_of(server.id()));
+    let killed = workers_of(server.id());
+    send("-KILL", &killed);
+    // Those without a job are to be found dead.
+    eventually("they have ended", async || {
+        killed.iter().all(|id| has_ended(*id))
+    })
+    .await;
     let reply = reply.await.expect("no panic");
     assert_failed(&reply, 503, 9522);
     reply.assert_header("retry-after", "5");

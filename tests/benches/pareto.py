@@ -23,7 +23,7 @@ WIDTHS = (320, 800, 1600)
 CURVES = {
     "jpeg": (40, 60, 72, 80, 86, 91, 95, 98),
     "webp": (40, 60, 72, 80, 86, 91, 95, 98),
-    "avif": (30, 45, 57, 68, 80),
+    "avif": (30, 45, 57, 68, 80, 90, 97),
 }
 # JPEG XL, which they do not write, is told of beside their AVIF.
 BESIDE = {"jxl": "avif"}

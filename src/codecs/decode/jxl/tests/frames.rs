@@ -59,6 +59,11 @@ impl Bits {
 
 /// The header of a picture of 8 bits in sRGB, which may be an animation.
 fn head(size: Size, is_animation: bool) -> Vec<u8> {
+    head_in(&[(1, 1)], size, is_animation)
+}
+
+/// The same in other colours, told by numbers and their bits.
+fn head_in(colors: &[(u32, usize)], size: Size, is_animation: bool) -> Vec<u8> {
     let mut bits = Bits::default();
     bits.push(0x0AFF, 16).push(0, 1);
     bits.side(size.height, [(1, 9), (1, 30)]).push(0, 3);
@@ -69,8 +74,11 @@ fn head(size: Size, is_animation: bool) -> Vec<u8> {
     } else {
         bits.push(0, 1);
     }
-    // Samples of 8 bits, which fit into 16; no more channels; RGB as it is.
-    bits.push(0, 3).push(1, 1).push(0, 2).push(0, 1).push(1, 1);
+    // Samples of 8 bits, which fit into 16; no more channels; colours as they are.
+    bits.push(0, 3).push(1, 1).push(0, 2).push(0, 1);
+    for (number, count) in colors {
+        bits.push(*number, *count);
+    }
     if is_animation {
         bits.push(1, 1);
     }
@@ -338,4 +346,44 @@ fn tables_that_take_long_are_refused_before_they_are_read() {
 fn a_layer_with_too_many_groups_is_refused() {
     let refusal = refusal(b"\xff\x0afit=:ccoverve!--th: ");
     assert!(refusal.contains("too large"), "{refusal}");
+}
+
+#[test]
+fn colours_that_no_profile_can_describe_are_refused() {
+    /// Named by number, not by a profile.
+    const NAMED: [(u32, usize); 2] = [(0, 1), (0, 1)];
+    const RGB: [(u32, usize); 1] = [(0, 2)];
+    const XYB: [(u32, usize); 2] = [(2, 2), (0, 4)];
+    const UNKNOWN: [(u32, usize); 2] = [(2, 2), (1, 4)];
+    /// D65, and the primaries of sRGB.
+    const SRGB: [(u32, usize); 2] = [(1, 2), (1, 2)];
+    const SRGB_CURVE: [(u32, usize); 3] = [(0, 1), (2, 2), (11, 4)];
+    const UNKNOWN_CURVE: [(u32, usize); 3] = [(0, 1), (2, 2), (0, 4)];
+    const PERCEPTUAL: [(u32, usize); 1] = [(0, 2)];
+    let gamma = |inverse| [(1, 1), (inverse, 24)];
+    let opened = |colors: &[&[(u32, usize)]]| {
+        let colors = [&NAMED[..], &colors.concat(), &PERCEPTUAL].concat();
+        header(&head_in(&colors, Size::new(2, 2), false))
+    };
+    let shown: [&[&[_]]; 4] = [
+        &[&RGB, &SRGB, &SRGB_CURVE],
+        &[&RGB, &SRGB, &gamma(4_545_455)],
+        &[&RGB, &SRGB, &gamma(1221)],
+        &[&RGB, &SRGB, &gamma(10_000_000)],
+    ];
+    for colors in shown {
+        assert!(opened(colors).is_ok(), "{colors:?}");
+    }
+    let refused: [&[&[_]]; 6] = [
+        &[&XYB, &gamma(3_333_333)],
+        &[&UNKNOWN, &SRGB, &SRGB_CURVE],
+        &[&RGB, &SRGB, &UNKNOWN_CURVE],
+        &[&RGB, &SRGB, &gamma(0)],
+        &[&RGB, &SRGB, &gamma(1220)],
+        &[&RGB, &SRGB, &gamma(10_000_001)],
+    ];
+    for colors in refused {
+        let error = opened(colors).expect_err("no profile");
+        assert!(matches!(error, TransformError::Decode(_)), "{error:?}");
+    }
 }

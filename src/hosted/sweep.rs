@@ -41,11 +41,22 @@ impl Failures {
     }
 }
 
+/// Records that nobody needs any more.
+#[derive(Clone, Copy)]
+enum Unneeded {
+    /// Drafts that expired before this time, in seconds.
+    Drafts(u64),
+    /// Tombstones that are older than this time, in milliseconds.
+    Tombstones(u64),
+}
+
 impl Hosted {
     /// Removes what is no longer needed; of files without a record those that are older than `orphan_age`. What cannot be removed keeps nothing else.
     pub(super) async fn sweep(&self, orphan_age: Duration) -> Result<(), HostedError> {
-        let drafts = self.sweep_drafts().await;
-        let tombstones = self.sweep_tombstones().await;
+        let now = now_ms();
+        let old = now.saturating_sub(milliseconds(HISTORY_AGE));
+        let drafts = self.sweep_records(Unneeded::Drafts(now / 1000)).await;
+        let tombstones = self.sweep_records(Unneeded::Tombstones(old)).await;
         let log = self.sweep_log().await;
         let originals = self.sweep_files(keys::ORIGINALS, orphan_age).await;
         let renditions = self.sweep_files(keys::RENDITIONS, orphan_age).await;
@@ -56,14 +67,21 @@ impl Hosted {
             .and(renditions)
     }
 
-    async fn sweep_drafts(&self) -> Result<(), HostedError> {
-        let before = now_ms() / 1000;
+    /// Removes all records of a kind, some of them at a time, until none goes away any more.
+    async fn sweep_records(&self, kind: Unneeded) -> Result<(), HostedError> {
         let mut failures = Failures::default();
         loop {
+            let listed = match kind {
+                Unneeded::Drafts(before) => self.index.expired_drafts(before).await?,
+                Unneeded::Tombstones(before) => self.index.tombstones(before).await?,
+            };
             let mut are_gone = 0;
-            for id in self.index.expired_drafts(before).await? {
-                let swept = failures.pass(self.sweep_draft(&id, before).await)?;
-                are_gone += usize::from(swept.unwrap_or(false));
+            for id in listed {
+                let swept = match kind {
+                    Unneeded::Drafts(before) => self.sweep_draft(&id, before).await,
+                    Unneeded::Tombstones(before) => self.sweep_tombstone(&id, before).await,
+                };
+                are_gone += usize::from(failures.pass(swept)?.unwrap_or(false));
             }
             if are_gone == 0 {
                 return Ok(());
@@ -81,21 +99,6 @@ impl Hosted {
             Ok(swept) => Ok(swept.is_some()),
             Err(HostedError::NotFound | HostedError::Busy) => Ok(false),
             Err(error) => Err(error),
-        }
-    }
-
-    async fn sweep_tombstones(&self) -> Result<(), HostedError> {
-        let before = now_ms().saturating_sub(milliseconds(HISTORY_AGE));
-        let mut failures = Failures::default();
-        loop {
-            let mut are_gone = 0;
-            for id in self.index.tombstones(before).await? {
-                let swept = failures.pass(self.sweep_tombstone(&id, before).await)?;
-                are_gone += usize::from(swept.unwrap_or(false));
-            }
-            if are_gone == 0 {
-                return Ok(());
-            }
         }
     }
 

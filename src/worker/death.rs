@@ -1,6 +1,8 @@
 //! How a worker process ended, and what that says of its job.
 
 use std::fmt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 /// Why a job has no answer.
@@ -52,6 +54,19 @@ impl Death {
         Death::Nonsense,
         Death::Exit,
     ];
+
+    /// How a process with this status ended, of which these are the last words.
+    pub(super) fn of(status: ExitStatus, words: &str) -> Death {
+        match status.signal() {
+            Some(libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE) => Death::Crash,
+            // What Rust says where memory cannot be had.
+            Some(libc::SIGABRT) if words.contains("memory allocation of") => Death::Memory,
+            Some(libc::SIGABRT) => Death::Abort,
+            Some(libc::SIGSYS | libc::SIGXFSZ) => Death::Forbidden,
+            Some(_) => Death::Killed,
+            None => Death::Exit,
+        }
+    }
 
     /// The word for logs and metrics.
     pub const fn word(self) -> &'static str {

@@ -17,6 +17,8 @@ mod death;
 mod fault;
 mod job;
 #[cfg(target_os = "linux")]
+mod owned;
+#[cfg(target_os = "linux")]
 mod pool;
 #[cfg(target_os = "linux")]
 mod process;

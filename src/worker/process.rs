@@ -8,11 +8,10 @@ use std::io::Seek;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus};
+use std::process::Command;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -22,6 +21,7 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use crate::memfd;
 use crate::worker::answer::Expectation;
 use crate::worker::death::Death;
+use crate::worker::owned::OwnedChild;
 use crate::worker::size::Size;
 use crate::worker::wire::{
     Call, FileForm, Hello, Message, ORDERS, Reply, SHORT, Setup, receive, send,
@@ -34,9 +34,6 @@ const START: Duration = Duration::from_secs(20);
 const TRIM: Duration = Duration::from_secs(2);
 /// How long after its deadline a job is ended. Between the steps of a render, the worker looks at the clock itself.
 const GRACE: Duration = Duration::from_secs(1);
-/// How long a process may take to end after it has closed its socket, and how often it is looked at meanwhile.
-const EXIT: Duration = Duration::from_secs(1);
-const PAUSE: Duration = Duration::from_millis(1);
 /// How long a process may say nothing, whatever its deadline is: that of a batch is for all of its pictures.
 const SILENCE: Duration = Duration::from_secs(10 * 60);
 /// What a process may take beside the price of its job: stacks, and what the allocator keeps.
@@ -130,8 +127,8 @@ impl Process {
             .stdout(words.try_clone()?)
             .stderr(words.try_clone()?)
             .spawn()
-            .map(OwnedChild)?;
-        let statm = File::open(format!("/proc/{}/statm", child.0.id()))?;
+            .map(OwnedChild::new)?;
+        let statm = File::open(format!("/proc/{}/statm", child.id()))?;
         let mut process = Process {
             child,
             socket,
@@ -357,28 +354,16 @@ impl Process {
     /// Ends it, and returns how it ended: by itself, or else for this reason.
     pub(super) fn end(mut self, reason: Option<Death>) -> (Death, String) {
         // One that has closed its socket and does not end wants to look like one that somebody else has killed.
-        let is_ending = reason.is_none() && self.ends_soon();
+        let is_ending = reason.is_none() && self.child.ends_soon();
         let reason = reason.or((!is_ending).then_some(Death::Nonsense));
         let status = self.child.end();
         let words = self.words();
-        let by_itself = status.map_or(Death::Killed, |status| death(status, &words));
+        let by_itself = status.map_or(Death::Killed, |status| Death::of(status, &words));
         let death = match reason {
             Some(reason) if by_itself == Death::Killed => reason,
             _ => by_itself,
         };
         (death, words)
-    }
-
-    /// Whether it ends by itself.
-    fn ends_soon(&mut self) -> bool {
-        let until = Instant::now() + EXIT;
-        while self.is_alive() {
-            if Instant::now() >= until {
-                return false;
-            }
-            thread::sleep(PAUSE);
-        }
-        true
     }
 
     /// What it has written last.
@@ -400,45 +385,15 @@ impl Process {
 
     /// Whether it runs. One that somebody else has ended while it had nothing to do is no fault of the next picture.
     pub(super) fn is_alive(&mut self) -> bool {
-        matches!(self.child.0.try_wait(), Ok(None))
+        self.child.is_alive()
     }
 
     pub(super) fn id(&self) -> u32 {
-        self.child.0.id()
+        self.child.id()
     }
 
     fn pid(&self) -> Option<Pid> {
         i32::try_from(self.id()).ok().and_then(Pid::from_raw)
-    }
-}
-
-/// A child process that ends when it is dropped, also while it is being started.
-#[derive(Debug)]
-struct OwnedChild(Child);
-
-impl OwnedChild {
-    fn end(&mut self) -> io::Result<ExitStatus> {
-        let _ = self.0.kill();
-        self.0.wait()
-    }
-}
-
-impl Drop for OwnedChild {
-    fn drop(&mut self) {
-        let _ = self.end();
-    }
-}
-
-/// How a process ended.
-fn death(status: ExitStatus, words: &str) -> Death {
-    match status.signal() {
-        Some(libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE) => Death::Crash,
-        // What Rust says where memory cannot be had.
-        Some(libc::SIGABRT) if words.contains("memory allocation of") => Death::Memory,
-        Some(libc::SIGABRT) => Death::Abort,
-        Some(libc::SIGSYS | libc::SIGXFSZ) => Death::Forbidden,
-        Some(_) => Death::Killed,
-        None => Death::Exit,
     }
 }
 

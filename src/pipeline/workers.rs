@@ -142,6 +142,16 @@ pub(crate) fn run(workers: &Workers, order: Order, sink: Sink<'_>) -> Result<Ans
     done.map(|report| report.answer)
 }
 
+/// The bytes that a render needs which was admitted with fewer; `None` where it needs no more, or more than any render may have.
+pub(crate) fn bytes_needed(error: &TransformError, limits: &Limits) -> Option<u64> {
+    match error {
+        TransformError::TooCostly { bytes, limit } if *limit < limits.render_memory.bytes() => {
+            Some(*bytes)
+        }
+        _ => None,
+    }
+}
+
 /// What came of a job.
 pub(crate) struct JobEnd {
     pub answer: Answer,
@@ -173,7 +183,8 @@ impl Pipeline {
         }
     }
 
-    /// Does a job that makes a file, and records how the CPU time compares with its estimate.
+    /// Does a job that makes a file, and records how the CPU time compares with its estimate. A drawing that turns out to need more memory than it was
+    /// admitted with is admitted again.
     pub(crate) async fn render_on_worker(
         &self,
         cost: Cost,
@@ -181,7 +192,18 @@ impl Pipeline {
         job: Job,
     ) -> Result<Encoded, Error> {
         let mut span = trace::step(Step::Transform);
-        let done = self.run_isolated(cost, urgency, job).await?;
+        let mut cost = cost;
+        let done = loop {
+            let done = self.run_isolated(cost, urgency, job.clone()).await?;
+            let needed = match &done.answer {
+                Answer::Encoded(Err(error)) => bytes_needed(error, &self.limits),
+                _ => None,
+            };
+            match needed {
+                Some(bytes) => cost.bytes = bytes,
+                None => break done,
+            }
+        };
         let encoded = match done.answer {
             Answer::Encoded(Err(TransformError::OutOfTime)) => {
                 return Err(self.out_of_time(Some(done.started), urgency));

@@ -91,8 +91,13 @@ fn serve(outlet: &Outlet, orders: &'static [u8]) -> io::Result<()> {
             Err(error) => return Err(error),
         };
         match message.value {
-            Call::Do { job, time, files } => {
-                let budget = Budget::until(Instant::now() + time);
+            Call::Do {
+                job,
+                time,
+                bytes,
+                files,
+            } => {
+                let budget = Budget::until(Instant::now() + time).holding(bytes);
                 let inlet = Inlet {
                     orders,
                     short: message.short.into(),

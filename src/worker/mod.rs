@@ -160,7 +160,10 @@ impl Workers {
     pub(crate) fn run(&self, order: Order, sink: Sink<'_>) -> Result<Report, WorkerError> {
         match self {
             Workers::Threads => Ok(Report {
-                answer: order.job.run(&Budget::until(order.deadline), sink),
+                answer: {
+                    let budget = Budget::until(order.deadline).holding(order.cost.bytes);
+                    order.job.run(&budget, sink)
+                },
                 cpu_time: Duration::ZERO,
             }),
             #[cfg(target_os = "linux")]

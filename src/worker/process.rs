@@ -173,7 +173,7 @@ impl Process {
         self.jobs = self.jobs.saturating_add(1);
         self.has_worked = true;
         let patience = deadline + GRACE;
-        self.order(job, deadline, patience)?;
+        self.order(job, cost.bytes, deadline, patience)?;
         loop {
             let until = patience.min(Instant::now() + SILENCE);
             let Message { value, short, .. } = receive::<Reply>(&self.socket, Some(until))?;
@@ -209,7 +209,13 @@ impl Process {
     }
 
     /// Sends a job with its files.
-    fn order(&self, mut job: Job, deadline: Instant, patience: Instant) -> Result<(), Failure> {
+    fn order(
+        &self,
+        mut job: Job,
+        bytes: u64,
+        deadline: Instant,
+        patience: Instant,
+    ) -> Result<(), Failure> {
         let files: Vec<Bytes> = job.files().into_iter().map(|file| file.clone()).collect();
         let (mut forms, mut short, mut shared) = (Vec::new(), Vec::new(), Vec::new());
         let mut start = 0;
@@ -239,6 +245,7 @@ impl Process {
         let call = Call::Do {
             job: Box::new(job),
             time,
+            bytes,
             files: forms,
         };
         let shared: Vec<_> = shared.iter().map(AsFd::as_fd).collect();

@@ -95,6 +95,8 @@ pub(super) enum Call {
         job: Box<Job>,
         /// How much time there is.
         time: Duration,
+        /// What it was admitted with, in bytes.
+        bytes: u64,
         /// The files of the job, in the order of [`Job::files`].
         files: Vec<FileForm>,
     },

@@ -7,10 +7,11 @@ use image::AnimationDecoder;
 use image::codecs::gif::GifDecoder;
 use image::codecs::webp::WebPDecoder;
 use safelight::transform::LargeAnimations;
+use safelight::worker::Isolation;
 use serde_json::Value;
 
 use crate::support::origin::TestOrigin;
-use crate::support::proxy::{TestProxy, zone};
+use crate::support::proxy::{TestProxy, setting, zone};
 use crate::support::{eventually, samples};
 
 const DRAWING: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20" onload="alert(1)">
@@ -169,6 +170,42 @@ async fn drawings_become_pixels_where_the_operator_says_so() {
     reply
         .assert_status(200)
         .assert_header("content-type", "image/svg+xml");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drawing_has_the_memory_that_it_turns_out_to_need() {
+    let origin = TestOrigin::with("/a.svg", samples::heavy_drawing(4000, 3000)).await;
+    for isolation in [Isolation::Thread, Isolation::Process] {
+        let started = async |room: &str| {
+            TestProxy::start(|config| {
+                config.zone.origin = zone(&origin.url(""));
+                config.limits.rasterize_svg = true;
+                config.limits.isolation = isolation;
+                config.limits.render_memory = setting(room);
+            })
+            .await
+        };
+        let proxy = started("200 MiB").await;
+        for options in [
+            "width=150,format=webp",
+            "width=90,height=90,fit=cover,gravity=auto,format=png",
+        ] {
+            let reply = proxy.get(&format!("/cdn-cgi/image/{options}/a.svg")).await;
+            reply.assert_status(200);
+            let picture = samples::pixels_of(&reply.body);
+            let (width, height) = picture.dimensions();
+            assert_eq!(
+                picture.get_pixel(width - 2, height / 2).0[3],
+                255,
+                "{options}"
+            );
+        }
+        let small = started("100 MiB").await;
+        let reply = small
+            .get("/cdn-cgi/image/width=150,format=webp/a.svg")
+            .await;
+        reply.assert_error(403, 9413);
+    }
 }
 
 #[tokio::test]

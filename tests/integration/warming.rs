@@ -7,6 +7,7 @@ use safelight::error::Error;
 use safelight::operator::WarmOutcome;
 use safelight::policy::Job;
 use safelight::transform::TransformError;
+use safelight::worker::Isolation;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -40,6 +41,24 @@ async fn prepare(proxy: &TestProxy, jobs: &[Job]) -> Vec<&'static str> {
         WarmOutcome::Failed(_) => "failed",
     };
     prepared.iter().map(word).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drawing_has_the_memory_that_it_turns_out_to_need() {
+    let origin = TestOrigin::with("/a.svg", samples::heavy_drawing(4000, 3000)).await;
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone(&origin.url(""));
+        config.limits.rasterize_svg = true;
+        config.limits.isolation = Isolation::Process;
+    })
+    .await;
+    let jobs = [
+        "width=120,format=webp",
+        "format=svg",
+        "width=90,format=webp",
+    ];
+    let jobs = jobs.map(|options| job(&proxy, options, "a.svg"));
+    assert_eq!(prepare(&proxy, &jobs).await, ["made"; 3]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,6 +16,9 @@ const WORK: u64 = 1 << 30;
 /// The cost of an element with few pixels, in pixels.
 const ELEMENT_WORK: u64 = 500;
 
+/// What an embedded picture takes for each of its pixels: a progressive JPEG with all chroma ten bytes, a WebP eight and a half, a PNG seven.
+const DECODED_BYTES: u64 = 12;
+
 /// The cost of rendering.
 pub(crate) struct DrawingCost {
     /// Pixels touched so far.
@@ -124,7 +127,8 @@ impl DrawingCost {
                     // Bicubic sampling, and decoding the picture.
                     self.spend(area, 8)?;
                     self.spend(own, 4)?;
-                    self.memory = self.memory.max(held.saturating_add(own.saturating_mul(8)));
+                    let decoded = own.saturating_mul(DECODED_BYTES);
+                    self.memory = self.memory.max(held.saturating_add(decoded));
                 }
                 Node::Text(text) => self.group(text.flattened(), held, all)?,
             }

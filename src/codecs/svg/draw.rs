@@ -97,26 +97,27 @@ fn system_fonts() -> fontdb::Database {
     fonts
 }
 
-/// Renders a sanitized SVG on a transparent background. `target` returns the output size for the intrinsic size.
+/// Renders a sanitized SVG on a transparent background. `target` returns the output size for the intrinsic size; `check` is asked whether the bytes that
+/// drawing takes may be held.
 ///
 /// # Errors
-/// `OutputTooLarge`, `TooManyPixels` and `TooCostly` by the limits, and `Decode` for an invalid drawing, or one that would take
-/// too long.
+/// `OutputTooLarge` and `TooManyPixels` by the limits, `Decode` for an invalid drawing, or one that would take too long, and those of `check`.
 pub(crate) fn rasterize(
     cleaned: &[u8],
     target: impl FnOnce(Size) -> Size + Send,
     limits: &Limits,
+    check: impl FnOnce(u64) -> Result<(), TransformError> + Send,
 ) -> Result<Raster, TransformError> {
     let text = std::str::from_utf8(cleaned).map_err(|error| broken(&error.to_string()))?;
     let drawn = if DRAWS_HERE.get() {
-        panic::catch_unwind(AssertUnwindSafe(|| draw(text, target, limits)))
+        panic::catch_unwind(AssertUnwindSafe(|| draw(text, target, limits, check)))
     } else {
         // The stack of other threads is too small for the allowed depth.
         thread::scope(|scope| {
             let thread = thread::Builder::new()
                 .name("svg".to_owned())
                 .stack_size(DRAWING_STACK)
-                .spawn_scoped(scope, || draw(text, target, limits));
+                .spawn_scoped(scope, || draw(text, target, limits, check));
             thread.map(ScopedJoinHandle::join)
         })
         .map_err(|error| broken(&error.to_string()))?
@@ -128,6 +129,7 @@ fn draw(
     text: &str,
     target: impl FnOnce(Size) -> Size,
     limits: &Limits,
+    check: impl FnOnce(u64) -> Result<(), TransformError>,
 ) -> Result<Raster, TransformError> {
     check_attributes(text)?;
     let text = &*without_text_paths(text);
@@ -153,14 +155,7 @@ fn draw(
         f64::from(size.width) / width,
         f64::from(size.height) / height,
     );
-    let cost = DrawingCost::of(&tree, (across, down), size)?;
-    let limit = limits.render_memory.bytes();
-    if cost.memory > limit {
-        return Err(TransformError::TooCostly {
-            bytes: cost.memory,
-            limit,
-        });
-    }
+    check(DrawingCost::of(&tree, (across, down), size)?.memory)?;
     let pixels = buffer::zeroed(size.len() * Channels::Rgba.count())?;
     let mut canvas = IntSize::from_wh(size.width, size.height)
         .and_then(|size| Pixmap::from_vec(pixels, size))

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::options::Format;
 use crate::pipeline::Pipeline;
 use crate::pipeline::render::rendition;
-use crate::pipeline::workers::{BACKGROUND_TIMEOUT, Urgency, run};
+use crate::pipeline::workers::{BACKGROUND_TIMEOUT, Urgency, bytes_needed, run};
 use crate::policy::Job;
 use crate::transform::{Cost, Encoded, Plan, TransformError};
 use crate::worker;
@@ -215,11 +215,34 @@ impl Pipeline {
         {
             let keys = numbers.iter().map(|&number| missing[number].key).collect();
             let outcomes = self.render_batch(batch, cost, urgency, keys).await;
-            for (number, outcome) in numbers.into_iter().zip(outcomes) {
+            for (number, mut outcome) in numbers.into_iter().zip(outcomes) {
+                let mut cost = cost;
+                while let Some(bytes) = self.bytes_needed(&outcome) {
+                    cost.bytes = bytes;
+                    let alone = BatchJob {
+                        source: opened.clone(),
+                        items: vec![items[number].clone()],
+                        most: bytes,
+                    };
+                    let keys = vec![missing[number].key];
+                    let again = self.render_batch(alone, cost, urgency, keys).await;
+                    outcome = again.into_iter().next().unwrap_or(outcome);
+                }
                 rendered[number] = Some(outcome);
             }
         }
         Ok(rendered.into_iter().flatten().collect())
+    }
+
+    /// The bytes that a picture needs which was admitted with fewer.
+    fn bytes_needed(&self, (outcome, _): &RenderedOutcome) -> Option<u64> {
+        match outcome {
+            WarmOutcome::Failed(error) => match &**error {
+                Error::Transform(error) => bytes_needed(error, &self.limits),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     /// Renders one piece of work, and stores each of its pictures under its key as soon as it has been rendered.

@@ -126,33 +126,43 @@ impl Drawing<'_> {
         let limits = source.limits();
         let mut trimmed = drawing::trimmed(self.size, recipe)?;
         if let Some(border) = recipe.trim.border {
-            trimmed = autotrim::inner(&self.rasterize(self.size)?, trimmed, &border)?;
+            trimmed = autotrim::inner(&self.rasterize(self.size, budget)?, trimmed, &border)?;
         }
-        let map = self.saliency_map()?;
+        let map = self.saliency_map(budget)?;
         let placement = drawing::placement(self.size, trimmed, recipe, map.as_ref(), limits)?;
         let output = placement.layout.output();
         let length = self.markup.len() as u64;
         cost::of_drawing(&self.markup, length, Some((output, recipe)), limits).available(limits)?;
         budget.check()?;
         let size = geometry::scaled(self.size, 1.0 / placement.layout.shrink());
-        let pixels = SourcePixels::of_srgb(self.rasterize(size)?);
+        let pixels = SourcePixels::of_srgb(self.rasterize(size, budget)?);
         compose::compose(pixels, &placement, recipe)
     }
 
     /// The map that the recipe needs.
-    fn saliency_map(&self) -> Result<Option<SaliencyMap>, TransformError> {
+    fn saliency_map(&self, budget: &Budget) -> Result<Option<SaliencyMap>, TransformError> {
         let Plan { recipe, hints, .. } = self.plan;
         if hints.saliency.is_some() || !SaliencyMapPlan::is_needed(recipe) {
             return Ok(hints.saliency.clone());
         }
         let longest = f64::from(self.size.width.max(self.size.height));
         let size = geometry::scaled(self.size, f64::from(THUMBNAIL_SIDE) / longest);
-        let thumbnail = self.rasterize(size)?;
+        let thumbnail = self.rasterize(size, budget)?;
         Ok(Some(SaliencyMap::for_gravity(recipe.gravity, &thumbnail)))
     }
 
     /// All of the drawing in pixels.
-    fn rasterize(&self, size: Size) -> Result<Raster, TransformError> {
-        svg::rasterize(&self.markup, |_| size, self.plan.source.limits())
+    fn rasterize(&self, size: Size, budget: &Budget) -> Result<Raster, TransformError> {
+        let limits = self.plan.source.limits();
+        let bytes = self.plan.source.bytes();
+        let markup = self.markup.len() as u64;
+        let is_admitted = |drawn| {
+            let cost = cost::of_drawn(bytes, markup, drawn).within(limits)?;
+            // What was admitted bounds what the system gives.
+            cost.within_bytes(budget.bytes)?
+                .available(limits)
+                .map(|_| ())
+        };
+        svg::rasterize(&self.markup, |_| size, limits, is_admitted)
     }
 }

@@ -3,6 +3,7 @@
 use std::io::Cursor;
 use std::time::{Duration, Instant};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use image::ImageFormat;
 use image::Rgb;
 use image::RgbImage;
@@ -185,6 +186,21 @@ pub fn animated_gif(width: u32, height: u32, frames: u8) -> Vec<u8> {
     }
     drop(encoder);
     bytes
+}
+
+/// A drawing with three large pictures, each of which takes twelve bytes for a pixel while it is drawn.
+pub fn heavy_drawing(width: u32, height: u32) -> String {
+    let mut picture = Cursor::new(Vec::new());
+    RgbImage::from_pixel(width, height, Rgb([40, 90, 160]))
+        .write_to(&mut picture, ImageFormat::Png)
+        .expect("a PNG in memory");
+    let picture = BASE64_STANDARD.encode(picture.into_inner());
+    let images: String = (0..3)
+        .map(|at| {
+            format!("<image x='{}' width='100' height='100' preserveAspectRatio='none' href='data:image/png;base64,{picture}'/>", at * 100)
+        })
+        .collect();
+    format!("<svg xmlns='http://www.w3.org/2000/svg' width='300' height='100'>{images}</svg>")
 }
 
 /// A JPEG with an EXIF block that holds a text.

@@ -1,6 +1,6 @@
 //! Drawings as pixels.
 
-use crate::codecs::svg::tests::{LIMIT, drawn, pixel, svg};
+use crate::codecs::svg::tests::{LIMIT, drawn, pixel, svg, usual};
 use crate::codecs::svg::{clean, rasterize};
 use crate::codecs::{Limits, TransformError};
 use crate::pixels::Size;
@@ -20,6 +20,7 @@ fn drawings_are_sharp_at_the_asked_size() {
             Size::new(40, 20)
         },
         &Limits::default(),
+        usual,
     )
     .expect("can be drawn");
     assert_eq!(raster.size, Size::new(40, 20));
@@ -66,7 +67,7 @@ fn embedded_pictures_are_drawn_within_the_limit() {
         ),
     );
     // The canvas has 64 pixels; pictures beyond that many are not drawn.
-    assert!(rasterize(many.as_bytes(), |own| own, &limits).is_ok());
+    assert!(rasterize(many.as_bytes(), |own| own, &limits, usual).is_ok());
 }
 
 #[test]
@@ -77,6 +78,7 @@ fn sizes_are_checked_before_anything_is_drawn() {
             source.as_bytes(),
             |_| Size::new(width, height),
             &Limits::default(),
+            usual,
         )
     };
     assert!(matches!(
@@ -166,6 +168,7 @@ fn drawings_that_would_take_too_long_are_refused() {
             svg(&inside).as_bytes(),
             |_| Size::new(2000, 2000),
             &Limits::default(),
+            usual,
         );
         assert!(
             matches!(
@@ -177,8 +180,13 @@ fn drawings_that_would_take_too_long_are_refused() {
         );
     }
     let sheet = svg(&by_sheet);
-    let _ = rasterize(sheet.as_bytes(), |own| own, &Limits::default());
-    let little = rasterize(svg(&turbulent(3)).as_bytes(), |own| own, &Limits::default());
+    let _ = rasterize(sheet.as_bytes(), |own| own, &Limits::default(), usual);
+    let little = rasterize(
+        svg(&turbulent(3)).as_bytes(),
+        |own| own,
+        &Limits::default(),
+        usual,
+    );
     assert!(little.is_ok());
 }
 
@@ -196,7 +204,12 @@ fn long_coasts_and_many_letters_are_drawn() {
         missing,
         format!("<text font-size='.1'>{}</text>", "word ".repeat(5000)),
     ] {
-        let drawn = rasterize(svg(&inside).as_bytes(), |own| own, &Limits::default());
+        let drawn = rasterize(
+            svg(&inside).as_bytes(),
+            |own| own,
+            &Limits::default(),
+            usual,
+        );
         assert!(drawn.is_ok(), "{:?}", drawn.err());
     }
 }

@@ -43,8 +43,17 @@ fn utf16(text: &str, mark: bool, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
         .collect()
 }
 
+/// Refuses what takes more memory than a render usually may.
+fn usual(bytes: u64) -> Result<(), TransformError> {
+    let limit = Limits::default().render_memory.bytes();
+    if bytes > limit {
+        return Err(TransformError::TooCostly { bytes, limit });
+    }
+    Ok(())
+}
+
 fn drawn(cleaned: &[u8]) -> Result<Raster, TransformError> {
-    rasterize(cleaned, |own| own, &Limits::default())
+    rasterize(cleaned, |own| own, &Limits::default(), usual)
 }
 
 fn pixel(raster: &Raster, index: usize) -> [u8; 4] {

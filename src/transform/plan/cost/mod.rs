@@ -71,7 +71,7 @@ const ANIMATION_TIME: (u64, u64, u64) = (6, 60, 90);
 
 /// A document and the tree that is made of it, for each byte of markup.
 const MARKUP_BYTES: u64 = 12;
-/// Layers of pixels, canvases of the drawing among them. A drawing with more is weighed by itself before it is drawn.
+/// Layers of pixels, canvases of the drawing among them. What a drawing takes is known once it is read; if that is more, it is admitted again.
 const DRAWING_BYTES: u64 = 32;
 /// Nanoseconds for each byte of markup, and for each pixel.
 const DRAWING_TIME: (u64, u64) = (100, 60);
@@ -335,6 +335,12 @@ pub(crate) fn of_drawing(
             .saturating_add(lossless.time);
     }
     cost(source, held, time)
+}
+
+/// A drawing while it is drawn, which takes so many bytes.
+pub(crate) fn of_drawn(source: &[u8], markup: u64, drawn: u64) -> Cost {
+    let held = markup.saturating_mul(MARKUP_BYTES).saturating_add(drawn);
+    cost(source, held, 0)
 }
 
 fn sum(source: &[u8], steps: &[Step]) -> Cost {

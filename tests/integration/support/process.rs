@@ -49,7 +49,8 @@ impl Process {
         Process::spawn(command, settings).await
     }
 
-    /// Starts under `ulimit -f`: writes beyond this number of blocks of 512 bytes fail, as on a full disk.
+    /// Starts under `ulimit -f`: writes beyond this number of blocks of 512 bytes fail, as on a full disk. What the server shares with other processes in
+    /// memory is limited as well, so there are none.
     pub async fn start_with_file_limit(settings: &str, blocks: u32) -> Self {
         let mut command = command("sh");
         command.args([
@@ -59,6 +60,7 @@ impl Process {
             &blocks.to_string(),
             BINARY,
         ]);
+        command.env("SAFELIGHT__LIMITS__ISOLATION", "thread");
         Process::spawn(command, settings).await
     }
 

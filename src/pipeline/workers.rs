@@ -142,11 +142,15 @@ pub(crate) fn run(workers: &Workers, order: Order, sink: Sink<'_>) -> Result<Ans
     done.map(|report| report.answer)
 }
 
+/// How often a render is admitted again: a drawing may be drawn three times for one picture. What a worker process says is not trusted.
+pub(crate) const READMISSIONS: usize = 3;
+
 /// The bytes that a render needs which was admitted with fewer; `None` where it needs no more, or more than any render may have.
-pub(crate) fn bytes_needed(error: &TransformError, limits: &Limits) -> Option<u64> {
-    match error {
-        TransformError::TooCostly { bytes, limit } if *limit < limits.render_memory.bytes() => {
-            Some(*bytes)
+pub(crate) fn bytes_needed(error: &TransformError, cost: Cost, limits: &Limits) -> Option<u64> {
+    match *error {
+        TransformError::TooCostly { bytes, .. } => {
+            let most = limits.render_memory.bytes();
+            (cost.bytes < bytes && bytes <= most).then_some(bytes)
         }
         _ => None,
     }
@@ -193,17 +197,17 @@ impl Pipeline {
     ) -> Result<Encoded, Error> {
         let mut span = trace::step(Step::Transform);
         let mut cost = cost;
-        let done = loop {
-            let done = self.run_isolated(cost, urgency, job.clone()).await?;
-            let needed = match &done.answer {
-                Answer::Encoded(Err(error)) => bytes_needed(error, &self.limits),
-                _ => None,
+        let mut done = self.run_isolated(cost, urgency, job.clone()).await?;
+        for _ in 0..READMISSIONS {
+            let Answer::Encoded(Err(error)) = &done.answer else {
+                break;
             };
-            match needed {
-                Some(bytes) => cost.bytes = bytes,
-                None => break done,
-            }
-        };
+            let Some(bytes) = bytes_needed(error, cost, &self.limits) else {
+                break;
+            };
+            cost.bytes = bytes;
+            done = self.run_isolated(cost, urgency, job.clone()).await?;
+        }
         let encoded = match done.answer {
             Answer::Encoded(Err(TransformError::OutOfTime)) => {
                 return Err(self.out_of_time(Some(done.started), urgency));

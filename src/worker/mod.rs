@@ -25,6 +25,8 @@ mod process;
 #[cfg(target_os = "linux")]
 mod size;
 #[cfg(target_os = "linux")]
+mod stat;
+#[cfg(target_os = "linux")]
 mod wire;
 
 use std::io;

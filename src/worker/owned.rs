@@ -5,7 +5,9 @@ use std::process::{Child, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a process may take to end after it has closed its socket, and how often it is looked at meanwhile.
+use crate::worker::stat::Stat;
+
+/// How long a process may take to begin its end after it has closed its socket, and how often it is looked at meanwhile.
 const EXIT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -26,16 +28,20 @@ impl OwnedChild {
         matches!(self.0.try_wait(), Ok(None))
     }
 
-    /// Whether it ends by itself.
+    /// Whether it ends by itself. On a busy machine the end may take long, once it has begun.
     pub(super) fn ends_soon(&mut self) -> bool {
         let until = Instant::now() + EXIT;
-        while self.is_alive() {
+        while self.is_alive() && !self.is_ending() {
             if Instant::now() >= until {
                 return false;
             }
             thread::sleep(PAUSE);
         }
         true
+    }
+
+    fn is_ending(&self) -> bool {
+        Stat::read(self.id()).is_ok_and(|stat| stat.is_ending)
     }
 
     /// Kills it if it still runs, and returns how it ended.

@@ -24,6 +24,8 @@ const JOBS: u32 = 1000;
 const PAUSE: Duration = Duration::from_secs(1);
 /// A job that takes so many times its estimate does not end by itself.
 const HANG: u32 = 10;
+/// A job that has used less than one part in so many of its time waits for something, as no render does. On the busiest machines it gets more.
+const ASLEEP: u32 = 200;
 /// How long a job waits for a process that is being started.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -181,15 +183,15 @@ impl Pool {
                 Err(WorkerError::Unavailable)
             }
             Err(Failure::Lost(reason)) => {
-                let id = process.id();
+                let (id, used) = (process.id(), process.used());
                 let (death, words) = process.end(reason);
                 drop(place);
                 let hash = blake3::hash(&source);
                 shared.record_death(death, hash, id, &words);
-                // On a busy machine good pictures take too long as well.
-                let is_slow = started.elapsed() < estimate.saturating_mul(HANG);
                 Err(match death {
-                    Death::Overdue if is_slow => WorkerError::Died(death),
+                    Death::Overdue if is_starved(used, started.elapsed(), estimate) => {
+                        WorkerError::Died(death)
+                    }
                     _ => shared.blame(death, source.len(), hash),
                 })
             }
@@ -254,6 +256,12 @@ impl Drop for Pool {
         self.shared.ready.notify_all();
         self.shared.wanted.notify_all();
     }
+}
+
+/// Whether a job is overdue because it had little of a processor, or because it takes long: good pictures are, on a busy machine.
+fn is_starved(used: Option<Duration>, elapsed: Duration, estimate: Duration) -> bool {
+    let used = used.unwrap_or(elapsed);
+    used < estimate.saturating_mul(HANG) && used > elapsed / ASLEEP
 }
 
 impl State {
@@ -444,5 +452,35 @@ impl Drop for Place<'_> {
         if is_wanted {
             self.shared.wanted.notify_one();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::is_starved;
+
+    #[test]
+    fn a_job_is_starved_that_had_little_of_a_processor() {
+        let estimate = Duration::from_millis(50);
+        let elapsed = Duration::from_secs(11);
+        for (used, starved) in [
+            (Some(60), true),
+            (Some(499), true),
+            // It had ten times what it should take.
+            (Some(500), false),
+            (Some(11_000), false),
+            // It slept.
+            (Some(0), false),
+            (Some(50), false),
+            // It cannot be told.
+            (None, false),
+        ] {
+            let spent = used.map(Duration::from_millis);
+            assert_eq!(is_starved(spent, elapsed, estimate), starved, "{used:?}");
+        }
+        let long = Duration::from_secs(10);
+        assert!(is_starved(None, elapsed, long));
     }
 }

@@ -23,6 +23,7 @@ use crate::worker::answer::Expectation;
 use crate::worker::death::Death;
 use crate::worker::owned::OwnedChild;
 use crate::worker::size::Size;
+use crate::worker::stat::Stat;
 use crate::worker::wire::{
     Call, FileForm, Hello, Message, ORDERS, Reply, SHORT, Setup, receive, send,
 };
@@ -69,6 +70,8 @@ pub(super) struct Process {
     pub hello: Hello,
     /// Jobs so far.
     pub jobs: u32,
+    /// The CPU time that it had used before its last job.
+    used: Duration,
     /// Its size when it was new.
     new: Size,
     /// Its size after its last job.
@@ -143,6 +146,7 @@ impl Process {
                 landlock: Ok(()),
             },
             jobs: 0,
+            used: Duration::ZERO,
             new: Size::default(),
             size: Size::default(),
             is_worn: false,
@@ -155,6 +159,7 @@ impl Process {
         process.hello = hello.value;
         process.measure()?;
         process.new = process.size;
+        process.used = Stat::read(process.id())?.cpu_time;
         Ok(process)
     }
 
@@ -199,6 +204,7 @@ impl Process {
                         .answer(answer, file, elapsed)
                         .ok_or(Failure::Lost(Some(Death::Nonsense)))?;
                     let cpu_time = cpu_time.min(elapsed);
+                    self.used = self.used.saturating_add(cpu_time);
                     self.is_worn = self.tidy().is_err();
                     return Ok(Report { answer, cpu_time });
                 }
@@ -356,6 +362,12 @@ impl Process {
             && is_cut
             && self.measure().is_ok()
             && self.size.own <= self.new.own.saturating_add(GROWN)
+    }
+
+    /// The CPU time that the job has used which is not done; `None` where the system does not tell.
+    pub(super) fn used(&self) -> Option<Duration> {
+        let used = Stat::read(self.id()).ok()?.cpu_time;
+        Some(used.saturating_sub(self.used))
     }
 
     /// Ends it, and returns how it ended: by itself, or else for this reason.

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::options::Format;
 use crate::pipeline::Pipeline;
 use crate::pipeline::render::rendition;
-use crate::pipeline::workers::{BACKGROUND_TIMEOUT, Urgency, bytes_needed, run};
+use crate::pipeline::workers::{BACKGROUND_TIMEOUT, READMISSIONS, Urgency, bytes_needed, run};
 use crate::policy::Job;
 use crate::transform::{Cost, Encoded, Plan, TransformError};
 use crate::worker;
@@ -217,7 +217,10 @@ impl Pipeline {
             let outcomes = self.render_batch(batch, cost, urgency, keys).await;
             for (number, mut outcome) in numbers.into_iter().zip(outcomes) {
                 let mut cost = cost;
-                while let Some(bytes) = self.bytes_needed(&outcome) {
+                for _ in 0..READMISSIONS {
+                    let Some(bytes) = self.bytes_needed(&outcome, cost) else {
+                        break;
+                    };
                     cost.bytes = bytes;
                     let alone = BatchJob {
                         source: opened.clone(),
@@ -235,10 +238,10 @@ impl Pipeline {
     }
 
     /// The bytes that a picture needs which was admitted with fewer.
-    fn bytes_needed(&self, (outcome, _): &RenderedOutcome) -> Option<u64> {
+    fn bytes_needed(&self, (outcome, _): &RenderedOutcome, cost: Cost) -> Option<u64> {
         match outcome {
             WarmOutcome::Failed(error) => match &**error {
-                Error::Transform(error) => bytes_needed(error, &self.limits),
+                Error::Transform(error) => bytes_needed(error, cost, &self.limits),
                 _ => None,
             },
             _ => None,

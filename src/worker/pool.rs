@@ -24,8 +24,6 @@ const JOBS: u32 = 1000;
 const PAUSE: Duration = Duration::from_secs(1);
 /// A job that takes so many times its estimate does not end by itself.
 const HANG: u32 = 10;
-/// A job that has used less than one part in so many of its time waits for something, as no render does. On the busiest machines it gets more.
-const ASLEEP: u32 = 200;
 /// How long a job waits for a process that is being started.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -258,10 +256,11 @@ impl Drop for Pool {
     }
 }
 
-/// Whether a job is overdue because it had little of a processor, or because it takes long: good pictures are, on a busy machine.
+/// Whether a job is overdue because it had little of a processor, and not because it takes long: good pictures are, on a busy machine. One that sleeps is
+/// taken for such a job, but only a process that is taken over does.
 fn is_starved(used: Option<Duration>, elapsed: Duration, estimate: Duration) -> bool {
     let used = used.unwrap_or(elapsed);
-    used < estimate.saturating_mul(HANG) && used > elapsed / ASLEEP
+    used < estimate.saturating_mul(HANG)
 }
 
 impl State {
@@ -471,9 +470,7 @@ mod tests {
             // It had ten times what it should take.
             (Some(500), false),
             (Some(11_000), false),
-            // It slept.
-            (Some(0), false),
-            (Some(50), false),
+            (Some(0), true),
             // It cannot be told.
             (None, false),
         ] {

@@ -173,7 +173,10 @@ impl Process {
         } = order;
         let mut expected = Expectation::of(&mut job, cost.bytes);
         let started = Instant::now();
-        self.limit(cost.bytes.saturating_add(ROOM), expected.most())
+        // The files are mapped as well, beside what the job may hold.
+        let files = job.files().iter().map(|file| file.len() as u64).sum();
+        let more = cost.bytes.saturating_add(ROOM).saturating_add(files);
+        self.limit(more, expected.most())
             .map_err(|_| Failure::Unsent)?;
         self.jobs = self.jobs.saturating_add(1);
         self.has_worked = true;

@@ -1,10 +1,12 @@
 //! The processes themselves: the same pictures as from threads, how long they live, and what they hold.
 
 use std::fs;
+use std::io::Cursor;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use image::{ImageFormat, RgbImage};
 use safelight::config::Config;
 use safelight::pipeline::{Pipeline, PipelineError};
 use safelight::worker::Isolation;
@@ -229,6 +231,23 @@ async fn good_pictures_wear_no_process_out() {
     let starts = proxy.metrics().sum("safelight_worker_starts", &[]);
     // One is used, and another one is ready; so it is with idle work.
     assert!(starts < 4.5, "{starts}");
+}
+
+/// The file is mapped by the process beside the pixels, and is larger than what a process may take unasked.
+#[tokio::test]
+async fn a_very_large_file_leaves_room_for_its_pixels() {
+    let mut file = Cursor::new(Vec::new());
+    RgbImage::new(4800, 4800)
+        .write_to(&mut file, ImageFormat::Tiff)
+        .expect("a TIFF in memory");
+    let origin = TestOrigin::with("/large.tiff", file.into_inner()).await;
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone(&origin.url(""));
+        config.limits.isolation = Isolation::Process;
+    })
+    .await;
+    let reply = proxy.get("/cdn-cgi/image/width=40/large.tiff").await;
+    reply.assert_size(40, 40);
 }
 
 #[tokio::test]

@@ -20,6 +20,9 @@ const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
 /// How many sources are remembered. The oldest is forgotten first.
 const MOST: usize = 256;
 
+/// A job that takes so many times its estimate does not end by itself.
+const HANG: u32 = 10;
+
 /// The sources that have ended processes of late, the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct BlockedSources {
@@ -115,6 +118,13 @@ impl BlockedSources {
     }
 }
 
+/// Whether a job is overdue because it had little of a processor, and not because it takes long: good pictures are, on a busy machine. One that sleeps is
+/// taken for such a job, but only a process that is taken over does.
+pub(super) fn is_starved(used: Option<Duration>, elapsed: Duration, estimate: Duration) -> bool {
+    let used = used.unwrap_or(elapsed);
+    used < estimate.saturating_mul(HANG)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
@@ -125,6 +135,7 @@ mod tests {
     use super::MOST;
     use super::Refusal;
     use super::SHORTEST_REST;
+    use super::is_starved;
 
     const MOMENT: Duration = Duration::from_millis(1);
 
@@ -176,5 +187,26 @@ mod tests {
             sources.record_death(1, blake3::hash(&number.to_le_bytes()), now);
         }
         assert_eq!(sources.sources.len(), MOST);
+    }
+
+    #[test]
+    fn a_job_is_starved_that_had_little_of_a_processor() {
+        let estimate = Duration::from_millis(50);
+        let elapsed = Duration::from_secs(11);
+        for (used, starved) in [
+            (Some(60), true),
+            (Some(499), true),
+            // It had ten times what it should take.
+            (Some(500), false),
+            (Some(11_000), false),
+            (Some(0), true),
+            // It cannot be told.
+            (None, false),
+        ] {
+            let spent = used.map(Duration::from_millis);
+            assert_eq!(is_starved(spent, elapsed, estimate), starved, "{used:?}");
+        }
+        let long = Duration::from_secs(10);
+        assert!(is_starved(None, elapsed, long));
     }
 }

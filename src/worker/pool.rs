@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use blake3::Hash;
 use bytes::Bytes;
 
-use crate::worker::blocked::{BlockedSources, Refusal};
+use crate::worker::blocked::{BlockedSources, Refusal, is_starved};
 use crate::worker::death::{Death, WorkerError};
 use crate::worker::process::{Failure, Process};
 use crate::worker::wire::{Hello, Setup};
@@ -22,8 +22,6 @@ use crate::worker::{Order, ProcessConfig, Report, Sink, WorkerStats};
 const JOBS: u32 = 1000;
 /// How long it takes until another start is tried after one has failed.
 const PAUSE: Duration = Duration::from_secs(1);
-/// A job that takes so many times its estimate does not end by itself.
-const HANG: u32 = 10;
 /// How long a job waits for a process that is being started.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -256,13 +254,6 @@ impl Drop for Pool {
     }
 }
 
-/// Whether a job is overdue because it had little of a processor, and not because it takes long: good pictures are, on a busy machine. One that sleeps is
-/// taken for such a job, but only a process that is taken over does.
-fn is_starved(used: Option<Duration>, elapsed: Duration, estimate: Duration) -> bool {
-    let used = used.unwrap_or(elapsed);
-    used < estimate.saturating_mul(HANG)
-}
-
 impl State {
     fn class(&mut self, is_idle: bool) -> &mut Class {
         if is_idle {
@@ -451,33 +442,5 @@ impl Drop for Place<'_> {
         if is_wanted {
             self.shared.wanted.notify_one();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::is_starved;
-
-    #[test]
-    fn a_job_is_starved_that_had_little_of_a_processor() {
-        let estimate = Duration::from_millis(50);
-        let elapsed = Duration::from_secs(11);
-        for (used, starved) in [
-            (Some(60), true),
-            (Some(499), true),
-            // It had ten times what it should take.
-            (Some(500), false),
-            (Some(11_000), false),
-            (Some(0), true),
-            // It cannot be told.
-            (None, false),
-        ] {
-            let spent = used.map(Duration::from_millis);
-            assert_eq!(is_starved(spent, elapsed, estimate), starved, "{used:?}");
-        }
-        let long = Duration::from_secs(10);
-        assert!(is_starved(None, elapsed, long));
     }
 }

@@ -16,7 +16,7 @@ const WORK: u64 = 1 << 30;
 /// The cost of an element with few pixels, in pixels.
 const ELEMENT_WORK: u64 = 500;
 
-/// What an embedded picture takes for each of its pixels: a progressive JPEG with all chroma ten bytes, a WebP eight and a half, a PNG seven.
+/// What an embedded picture takes for each of its pixels, with some room: a progressive JPEG with all chroma ten bytes, a WebP eight and a half, a PNG seven.
 const DECODED_BYTES: u64 = 12;
 
 /// The cost of rendering.
